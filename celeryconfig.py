@@ -1,0 +1,69 @@
+"""Celery's settings: queues, routes, limits, and the schedule. URLs come from the environment."""
+
+from datetime import timedelta
+
+from celery.schedules import crontab
+from kombu import Queue
+
+UPGRADES = "upgrades"
+BACKUPS = "backups"
+DELIVERY = "delivery"
+DEFAULT = "default"
+
+LONGEST_TASK = timedelta(hours=2)
+VISIBILITY_TIMEOUT = LONGEST_TASK + timedelta(minutes=30)
+"""Above the longest task, or the broker would hand a running task to a second worker."""
+
+imports = (
+)
+task_queues = tuple(Queue(name) for name in (UPGRADES, BACKUPS, DELIVERY, DEFAULT))
+task_default_queue = DEFAULT
+task_create_missing_queues = False
+task_routes = {
+    "ops.upgrades.tasks.*": {"queue": UPGRADES},
+    "ops.backups.tasks.*": {"queue": BACKUPS},
+    "ops.delivery.tasks.*": {"queue": DELIVERY},
+}
+
+task_acks_late = True
+task_reject_on_worker_lost = True
+worker_prefetch_multiplier = 1
+task_time_limit = int(LONGEST_TASK.total_seconds())
+task_soft_time_limit = task_time_limit - 60
+worker_soft_shutdown_timeout = 20.0
+worker_enable_soft_shutdown_on_idle = True
+
+_transport = {"visibility_timeout": int(VISIBILITY_TIMEOUT.total_seconds())}
+broker_transport_options = {**_transport, "socket_connect_timeout": 2, "socket_timeout": 10}
+result_backend_transport_options = _transport
+visibility_timeout = _transport["visibility_timeout"]
+broker_connection_retry_on_startup = True
+
+worker_send_task_events = True
+task_send_sent_event = True
+task_track_started = True
+result_expires = timedelta(days=1)
+result_extended = True
+task_serializer = result_serializer = "json"
+accept_content = ["json"]
+timezone = "UTC"
+worker_hijack_root_logger = False
+worker_redirect_stdouts = False
+
+
+beat_schedule = {
+    "deliver-outbox": {
+        "task": "ops.delivery.tasks.deliver",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 30},
+    },
+    "fill-spare-schemas": {
+        "task": "ops.tenants.tasks.fill_spares",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 120},
+    },
+    "sweep-firings": {
+        "task": "ops.monitor.tasks.sweep",
+        "schedule": crontab(hour="3", minute="17"),
+    },
+}

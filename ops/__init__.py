@@ -1,0 +1,23 @@
+"""The ops plane: everything that is done to all tenants, on Celery and on the command line."""
+
+from __future__ import annotations
+
+from celery import Celery
+from flask import Flask
+
+from ops.base import make_celery
+from ops.control.cli import control
+from ops.local.cli import up
+
+
+def init_app(app: Flask) -> Celery:
+    """Add commands, the `/cc` routes and the Celery application to `app`.
+
+    Returns:
+        The Celery application, which is also `app.extensions["celery"]`.
+    """
+    celery = make_celery(app)
+    app.extensions["celery"] = celery
+    for group in (up, control):
+        app.cli.add_command(group)
+    return celery

@@ -1,0 +1,17 @@
+"""What the API's role, and a tenant's role, may do in the control plane. Nothing else is granted.
+
+The API reads and writes the catalogue, but can neither create nor alter a schema: a new tenant's
+comes from `claim_schema`, a function that belongs to operations.
+"""
+
+API_PRIVILEGES = (
+    "SELECT ON public.alembic_version",
+    "SELECT, INSERT, UPDATE ON public.tenants",
+    "EXECUTE ON FUNCTION public.claim_schema(text)",
+    "INSERT ON public.outbox",
+    "SELECT ON public.operators",
+    "INSERT ON public.operator_audit",
+    "SELECT, INSERT, UPDATE, DELETE ON public.operator_idempotency_keys",
+)
+
+TENANT_PRIVILEGES = ("INSERT ON public.outbox",)

@@ -1,0 +1,103 @@
+"""Real servers for the whole run, and tenants of their own for each test.
+
+Each test process starts a PostgreSQL and a Valkey on free ports in a temporary directory; both are
+gone when it ends. Tests share the database and never a tenant, so they run in any order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+import ops
+from ops.local.postgres import PostgresServer, embedded_postgres
+from ops.local.valkey import ValkeyServer, embedded_valkey
+from tests.factories import Company, register
+from todo_app import create_app
+from todo_app.config import Settings
+
+OPS_PASSWORD = "ops-password"
+API_PASSWORD = "api-password"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """An embedded PostgreSQL of this test process."""
+    directory = tmp_path_factory.mktemp("postgres")
+    with embedded_postgres(directory / "data", durable=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """An embedded Valkey of this test process."""
+    with embedded_valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+def make_database(postgres: PostgresServer, name: str) -> None:
+    """An empty database that belongs to the ops role."""
+    connection = psycopg2.connect(postgres.url())
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_roles WHERE rolname = 'todo_ops'")
+        if cursor.fetchone() is None:
+            cursor.execute(
+                "CREATE ROLE todo_ops LOGIN CREATEROLE PASSWORD %s", (OPS_PASSWORD,)
+            )
+        cursor.execute(f"CREATE DATABASE {name} OWNER todo_ops")
+    connection.close()
+
+
+def make_settings(postgres: PostgresServer, valkey: ValkeyServer, name: str) -> Settings:
+    """Settings of an installation with separate roles, on the database `name`."""
+    return Settings(
+        database_url=postgres.url(name, "todo_api", API_PASSWORD),
+        ops_database_url=postgres.url(name, "todo_ops", OPS_PASSWORD),
+        redis_url=valkey.url,
+        tenant_roles=True,
+        auth_rate_limit="",
+        spare_schemas=2,
+        log_level="WARNING",
+    )
+
+
+@pytest.fixture(scope="session")
+def settings(postgres: PostgresServer, valkey: ValkeyServer) -> Settings:
+    """Settings of the shared installation."""
+    make_database(postgres, "todo")
+    return make_settings(postgres, valkey, "todo")
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """The application, with the control plane at head."""
+    settings = dataclasses.replace(settings, mail_dir=tmp_path_factory.mktemp("mail"))
+    app = create_app(settings)
+    ops.init_app(app)
+    result = app.test_cli_runner().invoke(args=["control", "upgrade"])
+    assert result.exit_code == 0, result.output
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client without a tenant or user."""
+    return app.test_client()
+
+
+@pytest.fixture
+def acme(client: FlaskClient) -> Company:
+    """A fresh company with its master administrator signed in."""
+    return register(client, "Acme")
+
+
+@pytest.fixture
+def globex(client: FlaskClient) -> Company:
+    """Another one."""
+    return register(client, "Globex")

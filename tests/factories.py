@@ -1,0 +1,98 @@
+"""Makes companies and people over the API, as clients do."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+PASSWORD = "correct horse battery"
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Person:
+    """Somebody who is signed in: calls the API as that user."""
+
+    client: FlaskClient
+    slug: str
+    token: str
+    uuid: str
+    email: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request needs to come from this person."""
+        return {"tenant": self.slug, "Authorization": f"Bearer {self.token}"}
+
+    def call(self, method: str, path: str, **kwargs: Any) -> TestResponse:
+        """Send a request; `headers` are added to the person's own."""
+        headers = {**self.headers, **kwargs.pop("headers", {})}
+        return self.client.open(path, method=method, headers=headers, **kwargs)
+
+    def get(self, path: str, **kwargs: Any) -> TestResponse:
+        return self.call("GET", path, **kwargs)
+
+    def post(self, path: str, json: Any = None, **kwargs: Any) -> TestResponse:
+        return self.call("POST", path, json=json, **kwargs)
+
+    def patch(self, path: str, json: Any = None, **kwargs: Any) -> TestResponse:
+        return self.call("PATCH", path, json=json, **kwargs)
+
+    def delete(self, path: str, **kwargs: Any) -> TestResponse:
+        return self.call("DELETE", path, **kwargs)
+
+
+@dataclass
+class Company(Person):
+    """A company, seen by its master administrator."""
+
+    schema_name: str = ""
+
+    def role_uuid(self, name: str) -> str:
+        """The id of a seeded role."""
+        roles = self.get("/users/roles").json["items"]
+        return next(role["uuid"] for role in roles if role["name"] == name)
+
+    def add_person(self, role: str = "user") -> Person:
+        """Add a user with this role and sign in."""
+        email = f"person{next(_numbers)}@example.com"
+        answer = self.post("/users/", new_user(email, self.role_uuid(role)))
+        assert answer.status_code == 201, answer.json
+        return sign_in(self.client, self.slug, email)
+
+
+def new_user(email: str, role_uuid: str, **more: Any) -> dict[str, Any]:
+    """The body of POST /users/."""
+    user = {"first_name": "Grace", "last_name": "Hopper", "password": PASSWORD}
+    return {**user, "email": email, "role_uuid": role_uuid, **more}
+
+
+def registration(name: str, email: str) -> dict[str, Any]:
+    """The body of POST /auth/register."""
+    person = {"first_name": "Ada", "last_name": "Lovelace", "password": PASSWORD}
+    return {"company": {"name": name}, "user": {**person, "email": email}}
+
+
+def sign_in(client: FlaskClient, slug: str, email: str, password: str = PASSWORD) -> Person:
+    """Log in."""
+    credentials = {"email": email, "password": password}
+    answer = client.post("/auth/login", json=credentials, headers={"tenant": slug})
+    assert answer.status_code == 200, answer.json
+    return Person(client, slug, answer.json["token"], answer.json["user"]["uuid"], email)
+
+
+def register(client: FlaskClient, name: str = "Acme") -> Company:
+    """Register a company with a name of its own, and sign its first user in."""
+    number = next(_numbers)
+    email = f"boss{number}@example.com"
+    answer = client.post("/auth/register", json=registration(f"{name} {number}", email))
+    assert answer.status_code == 201, answer.json
+    slug = answer.json["tenant"]["slug"]
+    boss = sign_in(client, slug, email)
+    schema_name = boss.token.partition(".")[0]
+    return Company(client, slug, boss.token, boss.uuid, email, schema_name)

@@ -1,0 +1,72 @@
+"""Both histories are one line each, reversible, and equal to the models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+
+from tests.factories import Company
+from todo_app.database import OPS_BIND, Base, db
+from todo_app.extensions import migrate
+
+
+@pytest.mark.parametrize("history", ["control", "tenant"])
+def test_each_history_is_one_line_in_the_order_of_its_names(app: Flask, history: str) -> None:
+    with app.app_context():
+        script = ScriptDirectory.from_config(migrate.get_config(x_arg=f"history={history}"))
+    revisions = [revision.revision for revision in script.walk_revisions()]
+    assert len(script.get_heads()) == 1
+    assert revisions == sorted(revisions, reverse=True)
+
+
+@pytest.mark.parametrize("history", ["control", "tenant"])
+def test_models_equal_migrations(app: Flask, acme: Company, history: str) -> None:
+    schema = acme.schema_name if history == "tenant" else "public"
+
+    def is_of_history(obj: Any, name: str | None, kind: str, reflected: bool, _: Any) -> bool:
+        table = obj if kind == "table" else obj.table
+        return bool((table.schema == "public") == (history == "control"))
+
+    with app.app_context(), db.engines[OPS_BIND].connect() as connection:
+        connection.detach()
+        connection.exec_driver_sql(f"SET search_path TO {schema}")
+        opts = {
+            "compare_type": True,
+            "compare_server_default": True,
+            "include_object": is_of_history,
+            "include_schemas": history == "control",
+            "include_name": lambda name, kind, _: kind != "schema" or name == "public",
+            "version_table_schema": schema,
+        }
+        context = MigrationContext.configure(connection, opts=opts)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_every_tenant_revision_can_be_taken_back(app: Flask, acme: Company) -> None:
+    with app.app_context(), db.engines[OPS_BIND].connect() as connection:
+        connection.detach()
+        config = migrate.get_config(x_arg="history=tenant")
+        config.attributes.update(connection=connection, schema=acme.schema_name)
+        command.downgrade(config, "base")
+        assert _tables(connection, acme.schema_name) == {"alembic_version"}
+        assert _revision(connection, acme.schema_name) == ""
+        command.upgrade(config, "head")
+        assert "tasks" in _tables(connection, acme.schema_name)
+        assert _revision(connection, acme.schema_name) == "0002"
+
+
+def _tables(connection: sa.Connection, schema: str) -> set[str]:
+    statement = sa.text("SELECT tablename FROM pg_tables WHERE schemaname = :schema")
+    return set(connection.execute(statement, {"schema": schema}).scalars())
+
+
+def _revision(connection: sa.Connection, schema: str) -> str:
+    statement = sa.text("SELECT revision FROM public.tenants WHERE schema_name = :schema")
+    return str(connection.execute(statement, {"schema": schema}).scalar_one())

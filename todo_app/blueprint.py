@@ -1,0 +1,224 @@
+"""The one kind of blueprint that the API uses: flask-smorest's, with a guard for every route.
+
+`route()` needs a guard, documents the errors that the guard and the method can answer, and gives
+POST its Idempotency-Key. `response()` renders a row or page, with an ETag where the row has a
+version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import flask_smorest
+import marshmallow as ma
+import orjson
+from flask import Response, request
+from flask.typing import ResponseReturnValue
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.http import quote_etag
+
+from todo_app.auth import Guard
+from todo_app.errors import PROBLEM_TYPE, PreconditionFailedError
+from todo_app.idempotency import KEY_PARAMETER, idempotent
+from todo_app.schemas import ProblemSchema
+
+View = Callable[..., Any]
+
+TENANT_PARAMETER = {
+    "name": "tenant",
+    "in": "header",
+    "required": False,
+    "description": "Slug of the tenant. May be left out where the token or host name tells it.",
+    "schema": {"type": "string"},
+    "example": "acme",
+}
+
+IF_MATCH_PARAMETER = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "ETag of the version that the change starts from; another version answers 412.",
+    "schema": {"type": "string"},
+    "example": '"1"',
+}
+
+
+class Parser(FlaskParser):
+    """Reads arguments; every field that no schema names is an error, wherever it stands."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {  # noqa: RUF012 (declared so by webargs)
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "query": ma.RAISE,
+    }
+
+    def load_json(self, req: Any, schema: Any) -> Any:
+        """The JSON body.
+
+        Raises:
+            UnsupportedMediaType: there is a body that does not say that it is JSON.
+        """
+        if not req.is_json and (req.content_length or "Transfer-Encoding" in req.headers):
+            raise UnsupportedMediaType("The body must be application/json.")
+        return super().load_json(req, schema)
+
+    def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> None:
+        raise BadRequest("The body is not valid JSON.")
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+    """A flask-smorest blueprint whose routes are guarded and whose errors are documented."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(_add_header_parameters)
+
+    def route(  # type: ignore[override]
+        self, rule: str, *, guard: Guard, methods: Sequence[str] = ("GET",), **options: Any
+    ) -> Callable[[View], View]:
+        """Register a view.
+
+        Args:
+            rule: path below the blueprint's prefix.
+            guard: who may call it; there is no default.
+            methods: HTTP methods, as Flask takes them.
+            options: further options of Flask and flask-smorest.
+        """
+
+        def decorator(view: View) -> View:
+            outer = idempotent(view) if "POST" in methods and guard.security else view
+            outer = wraps(view)(outer) if outer is not view else _copy(view)
+            outer.guard = guard  # type: ignore[attr-defined]
+            _document(outer, guard, methods, has_parameters="<" in rule)
+            self.add_url_rule(rule, view.__name__, outer, methods=list(methods), **options)
+            return view
+
+        return decorator
+
+    def response(  # type: ignore[override]
+        self, status_code: int, schema: type[ma.Schema] | None = None, **kwargs: Any
+    ) -> Callable[[View], View]:
+        """Render what the view returns with `schema`, and document it.
+
+        A result with a `version` gets it as its ETag, and a matching If-None-Match answers 304.
+        """
+        serialize = schema().dump if schema else None
+        document = super().response(status_code, schema, **kwargs)
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def wrapper(*args: Any, **kw: Any) -> ResponseReturnValue:
+                result = view(*args, **kw)
+                if isinstance(result, Response):
+                    return result
+                if serialize is None:
+                    return Response(status=status_code)
+                answer = Response(
+                    orjson.dumps(serialize(result)),
+                    status=status_code,
+                    mimetype="application/json",
+                )
+                version = getattr(result, "version", None)
+                if version is not None:
+                    answer.headers["ETag"] = quote_etag(str(version))
+                    if "If-None-Match" in request.headers:
+                        answer.make_conditional(request)
+                return answer
+
+            wrapper._apidoc = document(view)._apidoc  # type: ignore[attr-defined]
+            return wrapper
+
+        return decorator
+
+
+def expected_version() -> int | None:
+    """The version that an If-Match header asks for; None where any will do.
+
+    Raises:
+        PreconditionFailedError: it cannot be a version of ours.
+    """
+    header = request.headers.get("If-Match")
+    if header is None or header.strip() == "*":
+        return None
+    value = header.strip().strip('"')
+    if not value.isascii() or not value.isdigit() or len(value) > 9:
+        raise PreconditionFailedError
+    return int(value)
+
+
+def _add_header_parameters(
+    doc: dict[str, Any], doc_info: dict[str, Any], **_: Any
+) -> dict[str, Any]:
+    parameters = doc_info.get("header_parameters")
+    if parameters:
+        doc["parameters"] = [*doc.get("parameters", []), *parameters]
+    return doc
+
+
+def _copy(view: View) -> View:
+    @wraps(view)
+    def wrapper(**kwargs: Any) -> Any:
+        return view(**kwargs)
+
+    return wrapper
+
+
+def _document(view: Any, guard: Guard, methods: Sequence[str], *, has_parameters: bool) -> None:
+    """Write down for OpenAPI what the guard asks for, and the errors that any such route gives."""
+    errors = {400, 429, 500, 503}
+    parameters: list[dict[str, Any]] = []
+    if guard.security:
+        errors |= {401, 403}
+    if guard.needs_tenant:
+        errors |= {403, 404}
+        parameters.append(TENANT_PARAMETER)
+    if has_parameters:
+        errors.add(404)
+    if {"POST", "PATCH", "DELETE"} & set(methods):
+        errors |= {409}
+    if {"POST", "PATCH"} & set(methods):
+        errors |= {413, 415, 422}
+    if "PATCH" in methods or ("DELETE" in methods and guard.needs_tenant):
+        errors.add(412)
+        parameters.append(IF_MATCH_PARAMETER)
+    if "POST" in methods and guard.security:
+        parameters.append(KEY_PARAMETER)
+    apidoc = dict(getattr(view, "_apidoc", {}))
+    arguments = apidoc.get("arguments", {})
+    if arguments:
+        errors.add(422)
+        apidoc["arguments"] = {**arguments, "responses": {}}
+    responses = apidoc.setdefault("response", {}).setdefault("responses", {})
+    for status in sorted(errors - set(responses)):
+        responses[status] = [
+            {
+                "schema": ProblemSchema(),
+                "description": ERROR_TEXTS[status],
+                "content_type": PROBLEM_TYPE,
+            }
+        ]
+    manual = dict(apidoc.get("manual_doc", {}))
+    manual["security"] = guard.security
+    apidoc["manual_doc"] = manual
+    apidoc["header_parameters"] = parameters
+    view._apidoc = apidoc
+
+
+ERROR_TEXTS = {
+    400: "The request cannot be read, or names no tenant.",
+    401: "There is no valid token.",
+    403: "The caller may not do this, or the tenant is not active.",
+    404: "There is no such resource in this tenant.",
+    409: "The request contradicts what is stored.",
+    412: "The resource has changed since it was read.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "Some values are not acceptable; `errors` names them.",
+    429: "Too many requests.",
+    500: "Something went wrong in the service.",
+    503: "The service, or this tenant, is not available for the moment.",
+}

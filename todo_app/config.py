@@ -1,0 +1,123 @@
+"""Every setting, named once, typed, and checked when the program starts."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+
+class ConfigError(Exception):
+    """A setting is missing or has a value that cannot be used; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one process, read from the environment.
+
+    URLs may be empty until something needs them, so that `flask --help` and `flask up` work
+    on a machine where nothing is set; `need()` is what raises then.
+    """
+
+    database_url: str = ""
+    """Where the API connects, as its own narrow role."""
+    ops_database_url: str = ""
+    """Where operations connect: the owner of the schemas, directly, never through a pooler."""
+    redis_url: str = ""
+    """Broker, result backend and rate limit counters."""
+    tenant_roles: bool = False
+    """Whether each tenant's schema is usable only by a database role of its own."""
+    host_domain: str = ""
+    """`example.com` lets `acme.example.com` choose the tenant `acme`."""
+    pool_size: int = 5
+    """Connections a process keeps open."""
+    pool_timeout: int = 10
+    """Seconds a request waits for a connection before it is answered with 503."""
+    pool_max_schemas: int = 200
+    """A connection that has served this many tenants is replaced: its catalogue caches grow."""
+    spare_schemas: int = 5
+    """Ready schemas kept for registrations."""
+    mail_url: str = ""
+    """`smtp://[user:password@]host:port` or `smtps://…`; empty writes .eml files instead."""
+    mail_dir: Path = Path("var/mail")
+    """Where mails go when `mail_url` is empty."""
+    mail_from: str = "todo@localhost"
+    """Sender of all mails."""
+    public_url: str = "http://127.0.0.1:8000"
+    """How clients reach the API; written into mails."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of browsers that may call the API; empty allows none."""
+    max_body_bytes: int = 1024 * 1024
+    """Largest request body that is read."""
+    auth_rate_limit: str = "30 per minute"
+    """Requests to `/auth` allowed from one address; empty switches the limit off."""
+    required_revision: str = ""
+    """Oldest tenant revision that is served; empty takes the code's own bound."""
+    log_level: str = "INFO"
+    log_format: str = "json"
+    """`json` for machines, `console` for people."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings from upper-case variables of `environ`.
+
+        Raises:
+            ConfigError: a value is not of the setting's type, or not an allowed one.
+        """
+        types = typing.get_type_hints(cls)
+        values = {
+            field.name: _parse(field.name.upper(), types[field.name], environ[field.name.upper()])
+            for field in fields(cls)
+            if environ.get(field.name.upper(), "") != ""
+        }
+        settings = cls(**values)
+        settings._check()
+        return settings
+
+    def need(self, name: str) -> str:
+        """The value of a text setting that must not be empty.
+
+        Raises:
+            ConfigError: it is; the text says which variable to set.
+        """
+        value = getattr(self, name)
+        if name == "ops_database_url" and not value:
+            value = self.database_url
+        if not value:
+            raise ConfigError(
+                f"{name.upper()} is not set. Set it, or run `flask up` for an embedded default."
+            )
+        return str(value)
+
+    def _check(self) -> None:
+        for name in ("pool_size", "pool_timeout", "pool_max_schemas", "max_body_bytes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name.upper()} must be at least 1")
+        if self.log_format not in ("json", "console"):
+            raise ConfigError("LOG_FORMAT must be json or console")
+        for name in ("database_url", "ops_database_url"):
+            url = getattr(self, name)
+            if url and not url.startswith(("postgresql://", "postgres://")):
+                raise ConfigError(f"{name.upper()} must start with postgresql://")
+        if self.mail_url and not self.mail_url.startswith(("smtp://", "smtps://")):
+            raise ConfigError("MAIL_URL must start with smtp:// or smtps://")
+
+
+def _parse(name: str, kind: object, text: str) -> object:
+    if kind is bool:
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off"):
+            return False
+        raise ConfigError(f"{name} must be true or false")
+    if kind is int:
+        try:
+            return int(text)
+        except ValueError:
+            raise ConfigError(f"{name} must be a whole number") from None
+    if kind is Path:
+        return Path(text)
+    if kind is str:
+        return text
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,126 @@
+"""The page envelope, and the one function that fills it.
+
+`order_by` names come from a list that the feature allows, never from the client's text.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import marshmallow as ma
+import sqlalchemy as sa
+
+from todo_app.database import db
+from todo_app.schemas import Schema, String
+
+MAX_SIZE = 100
+MAX_PAGE = 1_000_000
+MAX_SEARCH_LENGTH = 100
+
+
+class PageRequest(NamedTuple):
+    """Which page a client asks for."""
+
+    page: int
+    size: int
+    search: str
+    field: str
+    order: str
+
+
+class Page(NamedTuple):
+    """One page of rows."""
+
+    items: Sequence[Any]
+    total: int
+    page: int
+    size: int
+    pages: int
+
+
+@functools.cache
+def page_query(fields: tuple[str, ...], default: str) -> type[Schema]:
+    """The schema of the page parameters, with the names that `field` may have."""
+
+    class PageQuerySchema(Schema):
+        page = ma.fields.Integer(
+            load_default=1, validate=ma.validate.Range(1, MAX_PAGE), metadata={"example": 1}
+        )
+        size = ma.fields.Integer(
+            load_default=50, validate=ma.validate.Range(1, MAX_SIZE), metadata={"example": 50}
+        )
+        search = String(
+            load_default="",
+            max_length=MAX_SEARCH_LENGTH,
+            metadata={"description": "Text that a row must contain, in any case."},
+        )
+        field = ma.fields.String(
+            load_default=default,
+            validate=ma.validate.OneOf(fields),
+            metadata={"description": "What the rows are ordered by."},
+        )
+        order = ma.fields.String(load_default="asc", validate=ma.validate.OneOf(("asc", "desc")))
+
+        @ma.post_load
+        def _as_request(self, data: dict[str, Any], **_: Any) -> PageRequest:
+            return PageRequest(**data)
+
+    return PageQuerySchema
+
+
+@functools.cache
+def page_schema(item: type[Schema]) -> type[Schema]:
+    """The schema of a page of `item`."""
+    fields = {
+        "items": ma.fields.List(ma.fields.Nested(item), required=True),
+        "total": ma.fields.Integer(required=True, metadata={"example": 1}),
+        "page": ma.fields.Integer(required=True, metadata={"example": 1}),
+        "size": ma.fields.Integer(required=True, metadata={"example": 50}),
+        "pages": ma.fields.Integer(required=True, metadata={"example": 1}),
+    }
+    name = item.__name__.removesuffix("Schema") + "PageSchema"
+    return type(name, (Schema,), fields)
+
+
+def contains(text: str) -> str:
+    """A LIKE pattern for rows that contain `text`; its wildcards stand for themselves."""
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def paginate(
+    rows: sa.Select[Any],
+    request: PageRequest,
+    order_by: Mapping[str, Any],
+    tie_breaker: Any,
+) -> Page:
+    """Fetch one page.
+
+    Args:
+        rows: what the pages are made of, without order or limit.
+        request: which page.
+        order_by: for each allowed name, the column or expression to order by.
+        tie_breaker: a unique column, so that equal rows keep one order over all pages.
+
+    Returns:
+        The page; beyond the last one it has no items but still the total.
+    """
+    column = order_by[request.field]
+    direction = column.desc() if request.order == "desc" else column.asc()
+    window = (
+        rows.add_columns(sa.func.count().over().label("_total"))
+        .order_by(direction.nulls_last(), tie_breaker)
+        .limit(request.size)
+        .offset((request.page - 1) * request.size)
+    )
+    items = db.session.execute(window).all()
+    if items:
+        total = items[0]._total
+    elif request.page == 1:
+        total = 0
+    else:
+        counted = sa.select(sa.func.count()).select_from(rows.subquery())
+        total = db.session.scalar(counted) or 0
+    return Page(items, total, request.page, request.size, -(-total // request.size))
