@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from celery.schedules import crontab
-from kombu import Queue
+from kombu.entity import Exchange, Queue
 
 UPGRADES = "upgrades"
 BACKUPS = "backups"
@@ -15,8 +15,15 @@ VISIBILITY_TIMEOUT = LONGEST_TASK + timedelta(minutes=30)
 """Above the longest task, or the broker would hand a running task to a second worker."""
 
 imports = (
+    "ops.delivery.tasks",
+    "ops.monitor.tasks",
+    "ops.tenants.tasks",
+    "ops.upgrades.tasks",
 )
-task_queues = tuple(Queue(name) for name in (UPGRADES, BACKUPS, DELIVERY, DEFAULT))
+task_queues = tuple(
+    Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
+    for name in (UPGRADES, BACKUPS, DELIVERY, DEFAULT)
+)
 task_default_queue = DEFAULT
 task_create_missing_queues = False
 task_routes = {
@@ -50,19 +57,24 @@ timezone = "UTC"
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 
-
+beat_scheduler = "ops.schedule:SlotScheduler"
 beat_schedule = {
     "deliver-outbox": {
         "task": "ops.delivery.tasks.deliver",
         "schedule": timedelta(seconds=5),
         "options": {"expires": 30},
     },
-    "fill-spare-schemas": {
-        "task": "ops.tenants.tasks.fill_spares",
+    "keep-spare-schemas": {
+        "task": "ops.tenants.tasks.keep_spares",
         "schedule": timedelta(minutes=1),
         "options": {"expires": 120},
     },
-    "sweep-firings": {
+    "drop-deleted-tenants": {
+        "task": "ops.tenants.tasks.drop_deleting",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 120},
+    },
+    "sweep": {
         "task": "ops.monitor.tasks.sweep",
         "schedule": crontab(hour="3", minute="17"),
     },

@@ -8,6 +8,9 @@ from flask import Flask
 from ops.base import make_celery
 from ops.control.cli import control
 from ops.local.cli import up
+from ops.operators.cli import operators
+from ops.routes import cc
+from ops.tenants.cli import tenants
 
 
 def init_app(app: Flask) -> Celery:
@@ -18,6 +21,7 @@ def init_app(app: Flask) -> Celery:
     """
     celery = make_celery(app)
     app.extensions["celery"] = celery
-    for group in (up, control):
-        app.cli.add_command(group)
+    for command in (up, control, operators, tenants):
+        app.cli.add_command(command)
+    app.extensions["api"].register_blueprint(cc)
     return celery

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import structlog
-from celery import Celery, Task
+from celery import Celery, Task, signals
 from flask import Flask
 
+from ops.schedule import JOB_HEADER, SLOT_HEADER, take
 from todo_app.config import Settings
+from todo_app.database import db, transaction
+from todo_app.tenancy import operations
+
+log = structlog.get_logger(__name__)
 
 
 class OpsTask(Task):  # type: ignore[misc]
-    """A task that runs inside the application's context, with its id on every log line."""
+    """A task that runs inside the application's context, with its id on every log line.
+
+    A task that beat has sent runs only if this message is the first one of its slot.
+    """
 
     abstract = True
 
@@ -22,7 +31,21 @@ class OpsTask(Task):  # type: ignore[misc]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(task=self.name, task_id=self.request.id)
         with flask_app.app_context():
-            return self.run(*args, **kwargs)
+            if not self._is_ours():
+                return "another beat has fired this already"
+            log.info("task started", kwargs=kwargs)
+            result = self.run(*args, **kwargs)
+            log.info("task ended")
+            return result
+
+    def _is_ours(self) -> bool:
+        headers = self.request.headers or {}
+        job = headers.get(JOB_HEADER)
+        if job is None:
+            return True
+        scheduled_for = datetime.fromisoformat(headers[SLOT_HEADER])
+        with operations(), transaction():
+            return take(job, scheduled_for, self.request.id)
 
 
 def make_celery(app: Flask) -> Celery:
@@ -34,3 +57,13 @@ def make_celery(app: Flask) -> Celery:
     celery.flask_app = app
     celery.set_default()
     return celery
+
+
+@signals.worker_process_init.connect
+def _forget_connections(**_: Any) -> None:
+    """Give each worker process connections of its own: a socket must not be shared by a fork."""
+    from celery import current_app
+
+    with current_app.flask_app.app_context():
+        for engine in db.engines.values():
+            engine.dispose(close=False)

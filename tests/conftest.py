@@ -47,9 +47,7 @@ def make_database(postgres: PostgresServer, name: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT FROM pg_roles WHERE rolname = 'todo_ops'")
         if cursor.fetchone() is None:
-            cursor.execute(
-                "CREATE ROLE todo_ops LOGIN CREATEROLE PASSWORD %s", (OPS_PASSWORD,)
-            )
+            cursor.execute("CREATE ROLE todo_ops LOGIN CREATEROLE PASSWORD %s", (OPS_PASSWORD,))
         cursor.execute(f"CREATE DATABASE {name} OWNER todo_ops")
     connection.close()
 

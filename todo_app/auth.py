@@ -24,7 +24,7 @@ from todo_app.tenancy import (
     choose_tenant,
 )
 
-BEARER = [{"bearer": []}]
+BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 """OpenAPI's way to say that an operation takes a bearer token."""
 
 _TOKEN = re.compile(r"(t_[a-z0-9_]{1,61})\.([A-Za-z0-9_-]{43})", re.ASCII)
@@ -178,5 +178,3 @@ def init_app(app: Flask) -> None:
         guard = guard_of(request.endpoint)
         if guard is not None and request.method != "OPTIONS":
             guard()
-
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 import flask_smorest
 import marshmallow as ma
@@ -64,7 +64,7 @@ class Parser(FlaskParser):
             raise UnsupportedMediaType("The body must be application/json.")
         return super().load_json(req, schema)
 
-    def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> None:
+    def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> NoReturn:
         raise BadRequest("The body is not valid JSON.")
 
 
@@ -77,7 +77,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._prepare_doc_cbks.append(_add_header_parameters)
 
-    def route(  # type: ignore[override]
+    def route(
         self, rule: str, *, guard: Guard, methods: Sequence[str] = ("GET",), **options: Any
     ) -> Callable[[View], View]:
         """Register a view.
@@ -99,7 +99,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         return decorator
 
-    def response(  # type: ignore[override]
+    def response(
         self, status_code: int, schema: type[ma.Schema] | None = None, **kwargs: Any
     ) -> Callable[[View], View]:
         """Render what the view returns with `schema`, and document it.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 
 class ConfigError(Exception):
@@ -20,11 +21,11 @@ class Settings:
     on a machine where nothing is set; `need()` is what raises then.
     """
 
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)
     """Where the API connects, as its own narrow role."""
-    ops_database_url: str = ""
+    ops_database_url: str = field(default="", repr=False)
     """Where operations connect: the owner of the schemas, directly, never through a pooler."""
-    redis_url: str = ""
+    redis_url: str = field(default="", repr=False)
     """Broker, result backend and rate limit counters."""
     tenant_roles: bool = False
     """Whether each tenant's schema is usable only by a database role of its own."""
@@ -38,7 +39,7 @@ class Settings:
     """A connection that has served this many tenants is replaced: its catalogue caches grow."""
     spare_schemas: int = 5
     """Ready schemas kept for registrations."""
-    mail_url: str = ""
+    mail_url: str = field(default="", repr=False)
     """`smtp://[user:password@]host:port` or `smtps://…`; empty writes .eml files instead."""
     mail_dir: Path = Path("var/mail")
     """Where mails go when `mail_url` is empty."""
@@ -66,10 +67,9 @@ class Settings:
             ConfigError: a value is not of the setting's type, or not an allowed one.
         """
         types = typing.get_type_hints(cls)
-        values = {
-            field.name: _parse(field.name.upper(), types[field.name], environ[field.name.upper()])
-            for field in fields(cls)
-            if environ.get(field.name.upper(), "") != ""
+        names = [field.name for field in fields(cls) if environ.get(field.name.upper())]
+        values: dict[str, Any] = {
+            name: _parse(name.upper(), types[name], environ[name.upper()]) for name in names
         }
         settings = cls(**values)
         settings._check()

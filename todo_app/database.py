@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
 import sqlalchemy.orm
@@ -57,7 +57,7 @@ class Base(DeclarativeBase):
             bytes: postgresql.BYTEA(),
         },
     )
-    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
+    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 (declared so by SQLAlchemy)
 
 
 class IdMixin:
@@ -96,8 +96,9 @@ class VersionMixin:
 class Scope(Protocol):
     """Where a transaction may read and write."""
 
-    bind_key: str | None
-    """Which engine: None for the API's role, OPS_BIND for the owner of all schemas."""
+    @property
+    def bind_key(self) -> str | None:
+        """Which engine: None for the API's role, OPS_BIND for the owner of all schemas."""
 
     def enter(self, connection: sa.Connection) -> None:
         """Bind the transaction that has just begun on `connection` to this scope."""
@@ -124,6 +125,11 @@ db = SQLAlchemy(
 )
 
 
+def current_session() -> ScopedSession:
+    """The session of the current application context."""
+    return cast(ScopedSession, db.session())
+
+
 @event.listens_for(ScopedSession, "after_begin")
 def _enter_scope(session: ScopedSession, transaction: Any, connection: sa.Connection) -> None:
     if transaction.nested:
@@ -139,7 +145,7 @@ def set_scope(scope: Scope) -> None:
     Raises:
         ScopeMissingError: a transaction is open; it must end in the scope that it began in.
     """
-    session = db.session()
+    session = current_session()
     if session.in_transaction():
         raise ScopeMissingError("the scope cannot change inside a transaction")
     session.scope = scope
@@ -165,7 +171,7 @@ def transaction() -> Iterator[None]:
 
     Only entries open it (routes, tasks, commands); services and jobs flush.
     """
-    session: ScopedSession = db.session()
+    session = current_session()
     session.depth += 1
     try:
         yield

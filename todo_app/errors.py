@@ -152,8 +152,6 @@ def render_http_error(error: HTTPException) -> Response:
         for name, value in error.get_headers()
         if name.lower() in ("allow", "retry-after", "location", "www-authenticate")
     }
-    if error.response is not None and status < 400:
-        return Response.force_type(error.response)
     code = HTTPStatus(status).name.lower().replace("_", "-")
     if status == 422:
         code = InvalidInputError.code

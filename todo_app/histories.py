@@ -17,7 +17,7 @@ SCHEMA_PLACEHOLDER = "tenant_schema_placeholder"
 DIRECTORY = Path(__file__).parent.parent / "migrations"
 
 
-@migrate.configure  # type: ignore[untyped-decorator]
+@migrate.configure
 def choose_history(config: Any) -> Any:
     """Point Alembic at the tenant history where `-x tenant=NAME` or `-x history=tenant` is given.
 

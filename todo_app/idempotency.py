@@ -18,7 +18,7 @@ from flask import Response, g, make_response, request
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from todo_app.database import Base, db, transaction
+from todo_app.database import Base, current_session, db, transaction
 from todo_app.errors import AppError, ConflictError
 from todo_app.tenancy import TenantScope
 
@@ -95,7 +95,7 @@ def idempotent(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _once(key: str, work: Callable[[], Response]) -> Response:
-    in_tenant = isinstance(db.session().scope, TenantScope)
+    in_tenant = isinstance(current_session().scope, TenantScope)
     model = IdempotencyKey if in_tenant else OperatorIdempotencyKey
     caller: str = g.caller
     table: Any = model.__table__

@@ -47,5 +47,5 @@ def send_mail(to: str, subject: str, text: str) -> None:
     """
     payload = {"to": to, "subject": subject, "text": text}
     # Inline: nothing of the row is read back, for a tenant's role may not read the outbox.
-    statement = sa.insert(OutboxMessage.__table__).values(kind=MAIL, payload=payload).inline()
+    statement = sa.insert(OutboxMessage).values(kind=MAIL, payload=payload).inline()
     db.session.execute(statement)

@@ -91,7 +91,7 @@ def contains(text: str) -> str:
 
 
 def paginate(
-    rows: sa.Select[Any],
+    rows: sa.Select[*tuple[Any, ...]],
     request: PageRequest,
     order_by: Mapping[str, Any],
     tie_breaker: Any,

@@ -27,7 +27,9 @@ class String(ma.fields.String):
     def __init__(self, *, min_length: int = 0, max_length: int = 255, **kwargs: Any) -> None:
         length = ma.validate.Length(min=min_length or None, max=max_length)
         extra = kwargs.pop("validate", [])
-        super().__init__(validate=[length, *(extra if isinstance(extra, list) else [extra])], **kwargs)
+        super().__init__(
+            validate=[length, *(extra if isinstance(extra, list) else [extra])], **kwargs
+        )
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
@@ -59,9 +61,7 @@ class ProblemSchema(Schema):
     type = ma.fields.String(required=True, metadata={"example": "urn:todo:problem:not-found"})
     title = ma.fields.String(required=True, metadata={"example": "Not Found"})
     status = ma.fields.Integer(required=True, metadata={"example": 404})
-    detail = ma.fields.String(
-        required=True, metadata={"example": "There is no such resource."}
-    )
+    detail = ma.fields.String(required=True, metadata={"example": "There is no such resource."})
     request_id = ma.fields.String(
         required=True, metadata={"description": "Stands in the log, too."}
     )

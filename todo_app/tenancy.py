@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from flask import Request, current_app
 
 from todo_app.config import Settings
-from todo_app.database import OPS_BIND, ScopedSession, db, in_scope, saw_schema
+from todo_app.database import OPS_BIND, current_session, in_scope, saw_schema
 from todo_app.errors import AppError, ForbiddenError, NotFoundError, UnavailableError
 
 REQUIRED_REVISION = "0002"
@@ -114,7 +114,7 @@ class ControlPlane:
 class Operations(ControlPlane):
     """Scope of operations: the owner of the catalogue and of every schema."""
 
-    bind_key = OPS_BIND
+    bind_key: str | None = OPS_BIND
 
 
 class TenantScope:
@@ -184,7 +184,7 @@ def current_tenant() -> CurrentTenant:
     Raises:
         TenantNotGivenError: the scope is not that of a tenant.
     """
-    session: ScopedSession = db.session()
+    session = current_session()
     if not isinstance(session.scope, TenantScope):
         raise TenantNotGivenError
     if session.scope.tenant is None:
@@ -248,7 +248,7 @@ def enter_new_tenant(schema_name: str) -> None:
 
     Company and first user are one transaction this way: both are there, or neither.
     """
-    session: ScopedSession = db.session()
+    session = current_session()
     session.flush()
     scope = TenantScope(schema_name, "schema_name")
     scope.enter(session.connection())

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 
+from ops.console import OpsGroup
 from ops.control import job
 from ops.tenants import job as tenants_job
 from todo_app.config import Settings
 from todo_app.database import transaction
 from todo_app.tenancy import operations
 
-control = AppGroup("control", help="The control plane: catalogue, queues of work, privileges.")
+control = OpsGroup("control", help="The control plane: catalogue, queues of work, privileges.")
 
 
 @control.command()
@@ -23,19 +23,9 @@ def upgrade() -> None:
     """
     settings: Settings = current_app.config["SETTINGS"]
     revision = job.upgrade(settings)
-    with operations():
-        with transaction():
-            tenant_revision = tenants_job.prepare_script(settings)
-        with transaction():
-            stale = tenants_job.stale_spares()
-        for schema_name in stale:
-            tenants_job.drop_schema(schema_name)
-        built = 0
-        while True:
-            with transaction():
-                if not tenants_job.fill_spares(settings.spare_schemas):
-                    break
-            built += 1
+    with operations(), transaction():
+        tenant_revision = tenants_job.prepare_script(settings)
+    built = tenants_job.keep_spares(settings.spare_schemas)
     click.echo(
         f"Control plane at {revision}; new tenants start at {tenant_revision}; "
         f"{built} spare schemas built."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg2.extensions
 import sqlalchemy as sa
@@ -39,9 +40,8 @@ def upgrade(settings: Settings) -> str:
         command.upgrade(config, "head")
         with connection.begin():
             _grant(connection, settings, api_url)
-        return connection.execute(
-            sa.text("SELECT version_num FROM public.alembic_version")
-        ).scalar_one()
+        statement = sa.text("SELECT version_num FROM public.alembic_version")
+        return str(connection.execute(statement).scalar_one())
 
 
 @contextmanager
@@ -89,8 +89,9 @@ def _ensure_api_role(connection: sa.Connection, url: URL) -> None:
     existing = _role(connection, name)
     if existing is None:
         # The server gets a verifier, so the password cannot end in its log.
+        driver_connection: Any = connection.connection.dbapi_connection
         verifier = psycopg2.extensions.encrypt_password(
-            str(url.password or ""), name, connection.connection.dbapi_connection, "scram-sha-256"
+            str(url.password or ""), name, driver_connection, "scram-sha-256"
         )
         connection.exec_driver_sql(
             f"CREATE ROLE {quote_identifier(name)} LOGIN NOINHERIT PASSWORD %(verifier)s",

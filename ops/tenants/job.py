@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import io
+import os
 import secrets
+import subprocess
+from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.script import ScriptDirectory
 
 from ops.control.job import api_role, group_role
+from ops.upgrades.job import lock_tenant
 from todo_app.config import Settings
-from todo_app.database import OPS_BIND, db, quote_identifier
+from todo_app.database import OPS_BIND, db, quote_identifier, transaction
+from todo_app.errors import InvalidInputError
 from todo_app.extensions import migrate
 from todo_app.histories import SCHEMA_PLACEHOLDER
-from todo_app.tenancy import SCHEMA_PREFIX
-from todo_app.tenants.models import SchemaScript, SpareSchema
+from todo_app.tenancy import SCHEMA_PREFIX, operations
+from todo_app.tenants.models import ACTIVE, DELETING, SchemaScript, SpareSchema, Tenant
 
 DROP_BATCH = 20
 """Tables dropped in one transaction; each takes about ten locks with its indexes."""
+
+SPARE_LOCK = 7_301_003
 
 _SOME_TABLES = sa.text(
     "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(:schema))"
@@ -63,7 +70,7 @@ def _grantee(settings: Settings) -> str | None:
 
 
 def _owner() -> str:
-    return db.session.execute(sa.text("SELECT current_user")).scalar_one()
+    return str(db.session.execute(sa.text("SELECT current_user")).scalar_one())
 
 
 def _role_statements(settings: Settings) -> list[str]:
@@ -105,24 +112,40 @@ def prepare_script(settings: Settings) -> str:
     return head
 
 
-def fill_spares(wanted: int) -> int:
-    """Build one spare schema where fewer than `wanted` stand ready at the script's revision.
+def keep_spares(wanted: int) -> int:
+    """Drop the spare schemas of older revisions and build new ones until `wanted` stand ready.
 
-    Each is a transaction of its own, so that no lock is held for long: call it until it is 0.
+    Each is a transaction of its own, so that no lock is held for long.
 
     Returns:
-        1 if one was built, else 0.
+        How many were built.
     """
+    with operations(), transaction():
+        stale = stale_spares()
+    for schema_name in stale:
+        drop_schema(schema_name)
+    built = 0
+    while True:
+        with operations(), transaction():
+            if not build_spare(wanted):
+                return built
+        built += 1
+
+
+def build_spare(wanted: int) -> bool:
+    """Build one spare schema, unless `wanted` stand ready."""
+    # Two fillers at once would build twice as many.
+    db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(SPARE_LOCK)))
     head = sa.select(sa.func.max(SchemaScript.revision)).scalar_subquery()
     ready = db.session.scalar(
         sa.select(sa.func.count()).select_from(SpareSchema).where(SpareSchema.revision == head)
     )
     if (ready or 0) >= wanted:
-        return 0
+        return False
     name = f"{SCHEMA_PREFIX}spare_{secrets.token_hex(6)}"
     build = sa.func.public.build_schema(name)
     db.session.execute(sa.insert(SpareSchema).values(schema_name=name, revision=build))
-    return 1
+    return True
 
 
 def stale_spares() -> list[str]:
@@ -159,3 +182,55 @@ def drop_schema(schema_name: str) -> None:
         connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         connection.exec_driver_sql(f"DROP ROLE IF EXISTS {schema}")
         connection.commit()
+
+
+def deleting() -> list[str]:
+    """Slugs of the tenants that wait for their schema to be dropped."""
+    statement = sa.select(Tenant.slug).where(Tenant.state == DELETING).order_by(Tenant.id)
+    return list(db.session.scalars(statement))
+
+
+def drop(slug: str) -> None:
+    """Drop the schema of a tenant that is marked as deleting, then forget the tenant.
+
+    Killed in the middle, it goes on when it is called again.
+
+    Raises:
+        BusyError: another operation works on the tenant.
+        InvalidInputError: there is no such tenant, or it is not marked.
+    """
+    with db.engines[OPS_BIND].connect() as connection, lock_tenant(connection, slug) as schema:
+        is_marked = sa.select(Tenant.id).where(Tenant.slug == slug, Tenant.state == DELETING)
+        if connection.execute(is_marked).first() is None:
+            raise InvalidInputError("The tenant is not marked as deleting.")
+        drop_schema(schema)
+        connection.execute(sa.delete(Tenant).where(Tenant.slug == slug))
+        connection.commit()
+
+
+def run_in_each(command: Sequence[str], slugs: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Run a program once for each active tenant.
+
+    It finds TENANT, TENANT_SCHEMA and TENANT_ID in its environment, and PGOPTIONS makes the schema
+    the search_path of every libpq program, `psql` for one.
+
+    Args:
+        command: program and arguments.
+        slugs: only these tenants; empty means all that are active.
+
+    Yields:
+        Slug and exit code of each.
+    """
+    statement = sa.select(Tenant.slug, Tenant.schema_name, Tenant.id).where(Tenant.state == ACTIVE)
+    if slugs:
+        statement = statement.where(Tenant.slug.in_(slugs))
+    for slug, schema_name, tenant_id in db.session.execute(statement.order_by(Tenant.slug)).all():
+        environment = {
+            **os.environ,
+            "TENANT": slug,
+            "TENANT_SCHEMA": schema_name,
+            "TENANT_ID": str(tenant_id),
+            "PGOPTIONS": f"-c search_path={schema_name}",
+        }
+        # The operator's own command, run as the operator.
+        yield slug, subprocess.run(command, env=environment, check=False).returncode  # noqa: S603

@@ -9,7 +9,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 MIN_LENGTH = 8
 MAX_LENGTH = 256
-"""NIST SP 800-63B asks for at least 8 and for accepting 64 or more; the bound keeps hashing cheap."""
+"""NIST SP 800-63B asks for at least 8 and for accepting 64; the bound keeps hashing cheap."""
 
 # argon2id with 2 passes over 19 MiB in one lane: OWASP Password Storage Cheat Sheet. The larger
 # parameters of RFC 9106 would let 40 people who sign in at once take 2.5 GB.

@@ -69,9 +69,7 @@ class UserChangeSchema(Schema):
 
 
 class UserCreateSchema(UserChangeSchema):
-    first_name = String(
-        required=True, min_length=1, max_length=100, metadata={"example": "Ada"}
-    )
+    first_name = String(required=True, min_length=1, max_length=100, metadata={"example": "Ada"})
     last_name = String(
         required=True, min_length=1, max_length=100, metadata={"example": "Lovelace"}
     )
@@ -94,9 +92,7 @@ class CompanySchema(Schema):
 
 
 class PersonSchema(Schema):
-    first_name = String(
-        required=True, min_length=1, max_length=100, metadata={"example": "Ada"}
-    )
+    first_name = String(required=True, min_length=1, max_length=100, metadata={"example": "Ada"})
     last_name = String(
         required=True, min_length=1, max_length=100, metadata={"example": "Lovelace"}
     )
@@ -112,7 +108,7 @@ class RegisterSchema(Schema):
     user = ma.fields.Nested(PersonSchema, required=True)
 
 
-class TenantSchema(Schema):
+class OwnTenantSchema(Schema):
     """What people of a tenant see of it."""
 
     uuid = ma.fields.UUID(required=True)
@@ -121,7 +117,7 @@ class TenantSchema(Schema):
 
 
 class RegisteredSchema(Schema):
-    tenant = ma.fields.Nested(TenantSchema, required=True)
+    tenant = ma.fields.Nested(OwnTenantSchema, required=True)
     user = ma.fields.Nested(UserDetailSchema, required=True)
 
 

@@ -96,7 +96,7 @@ def register(company: dict[str, str | None], person: dict[str, Any]) -> Registra
     """
     tenant = tenants.create(**company)  # type: ignore[arg-type]
     enter_new_tenant(tenant.schema_name)
-    user = _add_user(person, MASTER_ADMIN)
+    user = add_user_with_role(person, MASTER_ADMIN)
     outbox.send_mail(
         to=user.email,
         subject=f"Welcome to TODO, {user.first_name}",
@@ -213,7 +213,7 @@ def add_user(actor: CurrentUser, values: dict[str, Any]) -> User:
     """
     role = _get_role(values.pop("role_uuid"))
     _check_may_manage(actor, role)
-    return _add_user(values, role.name)
+    return add_user_with_role(values, role.name)
 
 
 def change_user(
@@ -302,7 +302,12 @@ def _get_role(role_uuid: uuid.UUID) -> Role:
     return role
 
 
-def _add_user(values: dict[str, Any], role_name: str) -> User:
+def add_user_with_role(values: dict[str, Any], role_name: str) -> User:
+    """Add a user with a seeded role, on nobody's behalf.
+
+    Raises:
+        EmailTakenError
+    """
     role = db.session.scalars(sa.select(Role).where(Role.name == role_name)).one()
     columns = {name: value for name, value in values.items() if name != "password"}
     user = User(**columns, password_hash=hash_password(values["password"]), role=role)

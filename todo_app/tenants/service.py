@@ -14,11 +14,14 @@ from todo_app.database import db
 from todo_app.errors import ConflictError, InvalidInputError
 from todo_app.pagination import Page, PageRequest, contains, paginate
 from todo_app.tenancy import SCHEMA_PREFIX, TenantNotFoundError
-from todo_app.tenants.models import ACTIVE, SUSPENDED, Tenant
+from todo_app.tenants.models import ACTIVE, DELETING, SUSPENDED, Tenant
 
 MAX_SLUG_LENGTH = 40
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 HOST = re.compile(r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
+
+RESERVED_SLUGS = frozenset({"create", "runs", "backups", "operators", "public"})
+"""Names that mean something else in addresses and commands."""
 
 ORDER_BY = {"slug": Tenant.slug, "name": Tenant.name, "created_at": Tenant.created_at}
 
@@ -47,7 +50,7 @@ class TenantStateError(ConflictError):
 def slug_for(name: str) -> str:
     """A slug made of a company's name: ASCII letters, digits and inner hyphens, never empty."""
     slug = slugify(name, max_length=MAX_SLUG_LENGTH).strip("-")
-    return slug if SLUG.fullmatch(slug) else "tenant"
+    return slug if SLUG.fullmatch(slug) and slug not in RESERVED_SLUGS else f"{slug or 'tenant'}-1"
 
 
 def schema_name_for(slug: str) -> str:
@@ -141,10 +144,27 @@ def change(key: str, changes: dict[str, Any]) -> Tenant:
     return tenant
 
 
+def mark_deleting(key: str, confirm: str) -> Tenant:
+    """Close a tenant for good; operations drop its schema afterwards.
+
+    Args:
+        key: slug or schema name.
+        confirm: the slug once more, so that no slip of a finger deletes a company.
+
+    Raises:
+        TenantNotFoundError
+        InvalidInputError: the confirmation is not the slug.
+    """
+    tenant = get(key, for_update=True)
+    if confirm != tenant.slug:
+        raise InvalidInputError(f"To delete this tenant, confirm its slug: {tenant.slug}.")
+    tenant.state = DELETING
+    db.session.flush()
+    return tenant
+
+
 def _is_taken(column: str, value: str, but: Tenant) -> bool:
-    statement = sa.select(Tenant.id).where(
-        getattr(Tenant, column) == value, Tenant.id != but.id
-    )
+    statement = sa.select(Tenant.id).where(getattr(Tenant, column) == value, Tenant.id != but.id)
     return db.session.scalar(statement) is not None
 
 
@@ -152,6 +172,8 @@ def _check_names(slug: str | None, host: str | None) -> None:
     errors: dict[str, list[str]] = {}
     if slug is not None and not SLUG.fullmatch(slug):
         errors["slug"] = ["Lower-case letters, digits and inner hyphens, 1 to 63 of them."]
+    elif slug in RESERVED_SLUGS:
+        errors["slug"] = ["This name is reserved."]
     if host is not None and not HOST.fullmatch(host):
         errors["host"] = ["Not a host name."]
     if errors:

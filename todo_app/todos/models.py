@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -12,6 +11,11 @@ from todo_app.database import Base, IdMixin, TimestampMixin, VersionMixin
 
 NEW = "new"
 DONE = "done"
+STATUSES = (NEW, DONE)
+"""Text, so that a workflow of more steps is more names here and no change of type."""
+
+LOWEST_PRIORITY = 0
+HIGHEST_PRIORITY = 5
 
 
 class TodoList(IdMixin, TimestampMixin, VersionMixin, Base):
@@ -43,7 +47,3 @@ class Task(IdMixin, TimestampMixin, VersionMixin, Base):
     completed_at: Mapped[datetime | None]
     created_by_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"), index=True)
     assignee_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"), index=True)
-
-    list_uuid: Mapped[uuid.UUID] = sa.orm.column_property(
-        sa.select(TodoList.uuid).where(TodoList.id == list_id).scalar_subquery()
-    )

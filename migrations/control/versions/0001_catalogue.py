@@ -133,7 +133,7 @@ def upgrade() -> None:
         sa.Column("operator", sa.Text, nullable=False),
         sa.Column("action", sa.Text, nullable=False),
         sa.Column("target", sa.Text),
-        sa.Column("status", sa.SmallInteger),
+        sa.Column("allowed", sa.Boolean, nullable=False),
         sa.Column("address", sa.Text),
         sa.Column("request_id", sa.Text),
         schema="public",

@@ -12,7 +12,11 @@ WRITE_TASKS = [*READ, "tasks:write"]
 MANAGE = [*WRITE_TASKS, "users:write"]
 
 SEEDED_ROLES = [
-    {"name": "master_admin", "title": "Master administrator", "permissions": [*MANAGE, "admins:write"]},
+    {
+        "name": "master_admin",
+        "title": "Master administrator",
+        "permissions": [*MANAGE, "admins:write"],
+    },
     {"name": "admin", "title": "Administrator", "permissions": MANAGE},
     {"name": "user", "title": "User", "permissions": WRITE_TASKS},
     {"name": "read_only", "title": "Read only", "permissions": READ},

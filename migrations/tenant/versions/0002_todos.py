@@ -56,9 +56,7 @@ def _keys() -> list[sa.Column[object]]:
 
 
 def _user(name: str, nullable: bool) -> sa.Column[object]:
-    return sa.Column(
-        name, sa.BigInteger, sa.ForeignKey("users.id"), nullable=nullable, index=True
-    )
+    return sa.Column(name, sa.BigInteger, sa.ForeignKey("users.id"), nullable=nullable, index=True)
 
 
 def _changes() -> list[sa.Column[object]]:

@@ -1,0 +1,87 @@
+"""What the commands share: tables, `--json`, and errors without a stack."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from flask.cli import AppGroup
+from rich.console import Console
+from rich.table import Table
+
+from todo_app.config import ConfigError
+from todo_app.errors import AppError
+
+EXIT_FAILED = 1
+EXIT_WRONG_USE = 2
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as a table on a terminal, else as lines with tabs between the values."""
+    if not rows:
+        click.echo("none", err=True)
+        return
+    if not sys.stdout.isatty():
+        click.echo("\t".join(rows[0]))
+        for row in rows:
+            click.echo("\t".join(_text(value) for value in row.values()))
+        return
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    Console().print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+class FailedError(click.ClickException):
+    """A command that could not do what it was asked."""
+
+    exit_code = EXIT_FAILED
+
+
+class WrongUseError(click.ClickException):
+    """A command that was asked something that cannot be."""
+
+    exit_code = EXIT_WRONG_USE
+
+
+class OpsGroup(AppGroup):
+    """A group whose commands end with one line, not a stack, where the cause is known."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except AppError as error:
+            raise WrongUseError(_with_fields(error)) from None
+        except ConfigError as error:
+            raise WrongUseError(str(error)) from None
+        except sa.exc.OperationalError as error:
+            raise FailedError(f"The database does not answer: {first_line(error)}") from None
+        except sa.exc.ProgrammingError as error:
+            raise FailedError(
+                f"{first_line(error)}. Has the control plane been migrated? `flask control upgrade`"
+            ) from None
+
+
+def _with_fields(error: AppError) -> str:
+    fields = (error.errors or {}).get("json", {})
+    return " ".join([error.detail, *(f"{name}: {' '.join(text)}" for name, text in fields.items())])
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, as the database or library worded it."""
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0]

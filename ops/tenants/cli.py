@@ -1,0 +1,152 @@
+"""`flask tenants`: the catalogue and the lifecycle of every tenant."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+import sqlalchemy as sa
+
+from ops.console import EXIT_FAILED, OpsGroup, json_option, print_table
+from ops.tenants import demo as demo_data
+from ops.tenants import job
+from ops.upgrades.cli import downgrade, upgrade
+from todo_app.database import db, transaction
+from todo_app.tenancy import operations
+from todo_app.tenants import service
+from todo_app.tenants.models import ACTIVE, STATES, SUSPENDED, Tenant
+
+tenants = OpsGroup("tenants", help="Tenants: list, create, change, upgrade, drop.")
+tenants.add_command(upgrade)
+tenants.add_command(downgrade)
+
+COLUMNS = ("slug", "name", "state", "revision", "schema_name", "host", "created_at")
+
+
+def _row(tenant: Any) -> dict[str, Any]:
+    row = {column: getattr(tenant, column) for column in COLUMNS}
+    return {**row, "created_at": tenant.created_at.isoformat(timespec="seconds")}
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        print_table(rows)
+
+
+@tenants.command("list")
+@click.option("--state", type=click.Choice(STATES), help="Only tenants in this state.")
+@json_option
+def list_(state: str | None, as_json: bool) -> None:
+    """List all tenants."""
+    statement = sa.select(Tenant).order_by(Tenant.slug)
+    if state:
+        statement = statement.where(Tenant.state == state)
+    with operations():
+        _show([_row(tenant) for tenant in db.session.scalars(statement)], as_json)
+
+
+@tenants.command()
+@click.argument("name")
+@click.option("--slug", help="Its name in addresses; made of NAME when left out.")
+@click.option("--host", help="A host name of its own.")
+@json_option
+def create(name: str, slug: str | None, host: str | None, as_json: bool) -> None:
+    """Create a tenant without users."""
+    with operations(), transaction():
+        row = _row(service.create(name, slug, host=host))
+    _show([row], as_json)
+
+
+@tenants.command()
+@click.argument("slug")
+@json_option
+def show(slug: str, as_json: bool) -> None:
+    """Show one tenant."""
+    with operations():
+        tenant = service.get(slug)
+        row = {column.name: getattr(tenant, column.name) for column in Tenant.__table__.columns}
+    if as_json:
+        click.echo(json.dumps(row, default=str))
+        return
+    print_table([{"field": name, "value": value} for name, value in row.items()])
+
+
+@tenants.command()
+@click.argument("slug")
+@click.argument("new_slug")
+def rename(slug: str, new_slug: str) -> None:
+    """Give a tenant another slug; its schema and tokens stay."""
+    with operations(), transaction():
+        service.change(slug, {"slug": new_slug})
+    click.echo(f"{slug} is now {new_slug}.")
+
+
+@tenants.command()
+@click.argument("slug")
+def suspend(slug: str) -> None:
+    """Refuse all requests of a tenant; its data stays."""
+    with operations(), transaction():
+        service.change(slug, {"state": SUSPENDED})
+    click.echo(f"{slug} is suspended.")
+
+
+@tenants.command()
+@click.argument("slug")
+def activate(slug: str) -> None:
+    """Serve a suspended tenant again."""
+    with operations(), transaction():
+        service.change(slug, {"state": ACTIVE})
+    click.echo(f"{slug} is active.")
+
+
+@tenants.command()
+@click.argument("slug")
+@click.option("--confirm", help="The slug once more; asked for when left out.")
+def drop(slug: str, confirm: str | None) -> None:
+    """Delete a tenant and all its data, for good."""
+    with operations():
+        service.get(slug)
+    if confirm is None:
+        confirm = click.prompt(f"All data of {slug} will be lost. Type its slug to go on")
+    with operations(), transaction():
+        slug = service.mark_deleting(slug, confirm).slug
+    job.drop(slug)
+    click.echo(f"{slug} is gone.")
+
+
+@tenants.command(context_settings={"ignore_unknown_options": True})
+@click.option("--only", help="Slugs, separated by commas.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(only: str | None, command: tuple[str, ...]) -> None:
+    """Run a program once for each active tenant.
+
+    It finds TENANT, TENANT_SCHEMA and TENANT_ID in its environment, and PGOPTIONS sets the schema
+    for psql:  flask tenants run -- psql -c 'SELECT count(*) FROM users'
+    """
+    slugs = [slug for slug in (only or "").split(",") if slug]
+    failed = []
+    with operations():
+        for slug in slugs:
+            service.get(slug)
+        for slug, code in job.run_in_each(command, slugs):
+            click.echo(f"{slug}: exit code {code}", err=True)
+            if code:
+                failed.append(slug)
+    if failed:
+        click.echo(f"failed for {', '.join(failed)}", err=True)
+        raise click.exceptions.Exit(EXIT_FAILED)
+
+
+@tenants.command()
+@click.password_option(envvar="DEMO_PASSWORD", help="Of all demo users.")
+@json_option
+def demo(password: str, as_json: bool) -> None:
+    """Create two companies with people, lists and tasks; does nothing where they exist."""
+    rows = demo_data.create(password)
+    if as_json:
+        click.echo(json.dumps({"tenants": rows}))
+    else:
+        print_table([{key: row[key] for key in ("slug", "name", "email")} for row in rows])

@@ -1,0 +1,15 @@
+"""The Celery side of upgrades."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from ops.upgrades import job
+
+
+@shared_task(name="ops.upgrades.tasks.move")
+def move(tenants: list[str], target: str, downgrade: bool = False) -> list[dict[str, Any]]:
+    """Bring a batch of tenants to a revision; the result tells the outcome of each."""
+    return [job.move(slug, target, downgrade=downgrade)._asdict() for slug in tenants]

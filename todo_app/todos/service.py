@@ -1,0 +1,294 @@
+"""Use cases of lists and tasks.
+
+Whatever is shown is read as plain column rows. People and the list of a task are subqueries of the
+select list: PostgreSQL puts those off until after ORDER BY and LIMIT, so a page costs one statement
+and looks up only the people of its own rows, however many tasks there are.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from todo_app.accounts.models import User
+from todo_app.auth import CurrentUser
+from todo_app.database import db
+from todo_app.errors import InvalidInputError, NotFoundError, PreconditionFailedError
+from todo_app.pagination import Page, PageRequest, contains, paginate
+from todo_app.todos.models import DONE, NEW, Task, TodoList
+
+NO_SUCH_LIST = "There is no such list."
+NO_SUCH_TASK = "There is no such task."
+NO_SUCH_USER = "There is no such user."
+
+Lockable = TypeVar("Lockable", TodoList, Task)
+
+
+def _person(user_id: Any) -> Any:
+    """A user as JSON; null where there is none. Deleted users keep their names."""
+    person = aliased(User)
+    shape = sa.func.jsonb_build_object(
+        "uuid", person.uuid, "first_name", person.first_name, "last_name", person.last_name
+    )
+    return sa.select(shape).where(person.id == user_id).scalar_subquery()
+
+
+_LIST = sa.func.jsonb_build_object("uuid", TodoList.uuid, "title", TodoList.title)
+
+_LISTS = sa.select(
+    TodoList.uuid,
+    TodoList.title,
+    TodoList.description,
+    TodoList.color,
+    TodoList.version,
+    TodoList.created_at,
+    TodoList.updated_at,
+    _person(TodoList.created_by_id).label("created_by"),
+)
+_TASKS = sa.select(
+    Task.uuid,
+    Task.title,
+    Task.description,
+    Task.status,
+    Task.priority,
+    Task.due_at,
+    Task.completed_at,
+    Task.version,
+    Task.created_at,
+    Task.updated_at,
+    sa.select(_LIST).where(TodoList.id == Task.list_id).scalar_subquery().label("list"),
+    _person(Task.assignee_id).label("assignee"),
+    _person(Task.created_by_id).label("created_by"),
+)
+LISTS_ORDER_BY = {
+    "title": TodoList.title,
+    "created_at": TodoList.created_at,
+    "updated_at": TodoList.updated_at,
+}
+TASKS_ORDER_BY = {
+    "title": Task.title,
+    "status": Task.status,
+    "priority": Task.priority,
+    "due_at": Task.due_at,
+    "completed_at": Task.completed_at,
+    "created_at": Task.created_at,
+    "updated_at": Task.updated_at,
+}
+
+
+def page_of_lists(request: PageRequest) -> Page:
+    """A page of the tenant's lists; `search` looks into title and description."""
+    rows = _LISTS
+    if request.search:
+        pattern = contains(request.search)
+        rows = rows.where(
+            sa.or_(TodoList.title.ilike(pattern), TodoList.description.ilike(pattern))
+        )
+    return paginate(rows, request, LISTS_ORDER_BY, TodoList.id)
+
+
+def get_list(list_uuid: uuid.UUID) -> sa.Row[Any]:
+    """One list as it is shown.
+
+    Raises:
+        NotFoundError: the tenant has no such list.
+    """
+    return _show(_LISTS.where(TodoList.uuid == list_uuid), NO_SUCH_LIST)
+
+
+def add_list(actor: CurrentUser, values: dict[str, Any]) -> sa.Row[Any]:
+    """Add a list; the answer is the list as it is shown."""
+    todo_list = TodoList(**values, created_by_id=actor.id)
+    db.session.add(todo_list)
+    db.session.flush()
+    return get_list(todo_list.uuid)
+
+
+def change_list(list_uuid: uuid.UUID, changes: dict[str, Any], version: int | None) -> sa.Row[Any]:
+    """Change only what `changes` names.
+
+    Raises:
+        NotFoundError: the tenant has no such list.
+        PreconditionFailedError: `version` is given and not the current one.
+    """
+    todo_list = _lock_list(list_uuid, version)
+    for column, value in changes.items():
+        setattr(todo_list, column, value)
+    db.session.flush()
+    return get_list(list_uuid)
+
+
+def delete_list(list_uuid: uuid.UUID, version: int | None) -> None:
+    """Delete a list and all its tasks.
+
+    Raises:
+        NotFoundError: the tenant has no such list.
+        PreconditionFailedError: `version` is given and not the current one.
+    """
+    db.session.delete(_lock_list(list_uuid, version))
+    db.session.flush()
+
+
+def page_of_tasks(request: PageRequest, filters: dict[str, Any]) -> Page:
+    """A page of the tenant's tasks; `search` looks into title and description.
+
+    Args:
+        request: which page.
+        filters: any of `list_uuid`, `assignee_uuid` and `status`; a task must meet all.
+    """
+    rows = _TASKS
+    if request.search:
+        pattern = contains(request.search)
+        rows = rows.where(sa.or_(Task.title.ilike(pattern), Task.description.ilike(pattern)))
+    if "list_uuid" in filters:
+        rows = rows.where(Task.list_id == _find_list(filters["list_uuid"]).scalar_subquery())
+    if "assignee_uuid" in filters:
+        assignee = sa.select(User.id).where(User.uuid == filters["assignee_uuid"])
+        rows = rows.where(Task.assignee_id == assignee.scalar_subquery())
+    if "status" in filters:
+        rows = rows.where(Task.status == filters["status"])
+    return paginate(rows, request, TASKS_ORDER_BY, Task.id)
+
+
+def get_task(task_uuid: uuid.UUID) -> sa.Row[Any]:
+    """One task as it is shown.
+
+    Raises:
+        NotFoundError: the tenant has no such task.
+    """
+    return _show(_TASKS.where(Task.uuid == task_uuid), NO_SUCH_TASK)
+
+
+def add_task(actor: CurrentUser, values: dict[str, Any]) -> sa.Row[Any]:
+    """Add a task; the answer is the task as it is shown.
+
+    Raises:
+        InvalidInputError: there is no such list or assignee.
+    """
+    task = Task(created_by_id=actor.id)
+    db.session.add(task)
+    with db.session.no_autoflush:
+        _assign(task, values)
+    return get_task(task.uuid)
+
+
+def change_task(task_uuid: uuid.UUID, changes: dict[str, Any], version: int | None) -> sa.Row[Any]:
+    """Change only what `changes` names.
+
+    Raises:
+        NotFoundError: the tenant has no such task.
+        PreconditionFailedError: `version` is given and not the current one.
+        InvalidInputError: there is no such list or assignee.
+    """
+    _assign(_lock_task(task_uuid, version), changes)
+    return get_task(task_uuid)
+
+
+def complete_task(task_uuid: uuid.UUID, version: int | None) -> sa.Row[Any]:
+    """Set the status to done; a task that is done already keeps its time of completion.
+
+    Raises:
+        NotFoundError, PreconditionFailedError: as in `change_task`.
+    """
+    return change_task(task_uuid, {"status": DONE}, version)
+
+
+def reopen_task(task_uuid: uuid.UUID, version: int | None) -> sa.Row[Any]:
+    """Set a done task back to new; one that is not done stays as it is.
+
+    Raises:
+        NotFoundError, PreconditionFailedError: as in `change_task`.
+    """
+    task = _lock_task(task_uuid, version)
+    if task.status == DONE:
+        _set_status(task, NEW)
+        db.session.flush()
+    return get_task(task_uuid)
+
+
+def delete_task(task_uuid: uuid.UUID, version: int | None) -> None:
+    """Delete a task.
+
+    Raises:
+        NotFoundError: the tenant has no such task.
+        PreconditionFailedError: `version` is given and not the current one.
+    """
+    db.session.delete(_lock_task(task_uuid, version))
+    db.session.flush()
+
+
+def _assign(task: Task, values: dict[str, Any]) -> None:
+    """Take `values` over; ids become keys, and a new status brings its time of completion."""
+    for name, value in values.items():
+        if name == "list_uuid":
+            task.list_id = _key_of(_find_list(value), "list_uuid", NO_SUCH_LIST)
+        elif name == "assignee_uuid":
+            # An empty assignee is a key that is empty.
+            task.assignee_id = value and _key_of(_find_user(value), "assignee_uuid", NO_SUCH_USER)
+        elif name == "status":
+            _set_status(task, value)
+        else:
+            setattr(task, name, value)
+    _flush_task()
+
+
+def _set_status(task: Task, status: str) -> None:
+    if status != task.status:
+        task.status = status
+        task.completed_at = sa.func.now() if status == DONE else None
+
+
+def _flush_task() -> None:
+    try:
+        db.session.flush()
+    except sa.exc.IntegrityError as error:
+        # Somebody has deleted the list since it was found.
+        if "fk_tasks_list_id_lists" in str(error.orig):
+            raise _unknown("list_uuid", NO_SUCH_LIST) from None
+        raise
+
+
+def _find_list(list_uuid: uuid.UUID) -> sa.Select[tuple[int]]:
+    return sa.select(TodoList.id).where(TodoList.uuid == list_uuid)
+
+
+def _find_user(user_uuid: uuid.UUID) -> sa.Select[tuple[int]]:
+    return sa.select(User.id).where(User.uuid == user_uuid, User.deleted_at.is_(None))
+
+
+def _key_of(found: sa.Select[tuple[int]], field: str, missing: str) -> int:
+    key = db.session.scalar(found)
+    if key is None:
+        raise _unknown(field, missing)
+    return key
+
+
+def _unknown(field: str, missing: str) -> InvalidInputError:
+    return InvalidInputError(errors={"json": {field: [missing]}})
+
+
+def _show(rows: sa.Select[Any], missing: str) -> sa.Row[Any]:
+    row = db.session.execute(rows).one_or_none()
+    if row is None:
+        raise NotFoundError(missing)
+    return row
+
+
+def _lock(found: sa.Select[tuple[Lockable]], version: int | None, missing: str) -> Lockable:
+    row = db.session.scalars(found.with_for_update()).one_or_none()
+    if row is None:
+        raise NotFoundError(missing)
+    if version is not None and version != row.version:
+        raise PreconditionFailedError
+    return row
+
+
+def _lock_list(list_uuid: uuid.UUID, version: int | None) -> TodoList:
+    return _lock(sa.select(TodoList).where(TodoList.uuid == list_uuid), version, NO_SUCH_LIST)
+
+
+def _lock_task(task_uuid: uuid.UUID, version: int | None) -> Task:
+    return _lock(sa.select(Task).where(Task.uuid == task_uuid), version, NO_SUCH_TASK)
