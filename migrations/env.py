@@ -90,6 +90,7 @@ def run_offline(schema: str, starting_rev: str | None = None) -> None:
         dialect_name="postgresql",
         as_sql=True,
         literal_binds=True,
+        target_metadata=db.metadata,
         version_table_schema=schema,
         starting_rev=starting_rev,
         transactional_ddl=schema != SCHEMA_PLACEHOLDER,

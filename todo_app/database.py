@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Protocol, cast
 
@@ -119,6 +119,15 @@ class ScopedSession(FlaskSession):
         """The engine of the current scope."""
         return self._db.engines[self.scope.bind_key if self.scope else None]
 
+    def close(self) -> None:
+        """End the session.
+
+        A connection that has died meanwhile is no error here: whatever was to be kept has been
+        committed before, and the answer is on its way.
+        """
+        with suppress(sa.exc.DBAPIError):
+            super().close()
+
 
 db = SQLAlchemy(
     model_class=Base, session_options={"class_": ScopedSession, "expire_on_commit": False}
@@ -191,7 +200,8 @@ def driver_url(url: str) -> URL:
         ConfigError: it is not a database URL. The text does not repeat it: it holds a password.
     """
     try:
-        return make_url(url).set(drivername="postgresql+psycopg2")
+        parsed = make_url(url).set(drivername="postgresql+psycopg2")
+        return parsed.set(query={"application_name": "todo", **parsed.query})
     except sa.exc.ArgumentError:
         raise ConfigError("the database URL cannot be parsed") from None
 
@@ -199,10 +209,7 @@ def driver_url(url: str) -> URL:
 def init_app(app: Flask, settings: Settings) -> None:
     """Make the engines: one for the API's role, one for operations."""
     common: dict[str, Any] = {
-        "connect_args": {
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "application_name": "todo",
-        },
+        "connect_args": {"connect_timeout": CONNECT_TIMEOUT_SECONDS},
         "use_native_hstore": False,
         # Errors end in logs, and parameters hold people's data.
         "hide_parameters": True,

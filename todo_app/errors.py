@@ -19,7 +19,6 @@ from werkzeug.exceptions import HTTPException
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
-QUERY_CANCELED = "57014"
 BAD_TEXT_STATES = ("22021", "22P05")
 """SQLSTATE of text that PostgreSQL cannot store, such as a null byte."""
 
@@ -168,9 +167,9 @@ def _render_database_error(error: sa_exc.DBAPIError) -> Response:
     state = getattr(error.orig, "pgcode", None)
     if state in BAD_TEXT_STATES:
         return _render_app_error(InvalidInputError("A text has characters that cannot be stored."))
-    away = error.connection_invalidated or isinstance(error, sa_exc.OperationalError)
-    if away and state != QUERY_CANCELED:
-        log.warning("database is away", error=type(error.orig).__name__, sqlstate=state)
+    # The database is away, or gave up this transaction (deadlock, timeout): try again.
+    if error.connection_invalidated or isinstance(error, sa_exc.OperationalError):
+        log.warning("database error", error=type(error.orig).__name__, sqlstate=state)
         return _render_app_error(UnavailableError())
     return _render_unexpected(error)
 

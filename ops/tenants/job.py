@@ -51,15 +51,8 @@ def render_script(settings: Settings) -> str:
     config = migrate.get_config(x_arg="history=tenant")
     config.output_buffer = buffer
     command.upgrade(config, "head", sql=True)
-    return "\n".join(
-        (
-            f"CREATE SCHEMA {SCHEMA_PLACEHOLDER};",
-            *_role_statements(settings),
-            f"SET LOCAL search_path TO {SCHEMA_PLACEHOLDER};",
-            buffer.getvalue(),
-            *_revokes(settings),
-        )
-    )
+    path = f"SET LOCAL search_path TO {SCHEMA_PLACEHOLDER};"
+    return "\n".join((prelude(settings), path, buffer.getvalue(), epilogue(settings)))
 
 
 def _grantee(settings: Settings) -> str | None:
@@ -73,10 +66,13 @@ def _owner() -> str:
     return str(db.session.execute(sa.text("SELECT current_user")).scalar_one())
 
 
-def _role_statements(settings: Settings) -> list[str]:
-    """Who may use the schema: default privileges reach every table that any revision makes."""
+def prelude(settings: Settings) -> str:
+    """SQL for an empty schema and those who may use it.
+
+    Default privileges reach every table that any revision makes, now or later.
+    """
     grantee = _grantee(settings)
-    statements = []
+    statements = [f"CREATE SCHEMA {SCHEMA_PLACEHOLDER};"]
     if settings.tenant_roles:
         statements += [
             f"CREATE ROLE {SCHEMA_PLACEHOLDER} NOLOGIN;",
@@ -90,13 +86,14 @@ def _role_statements(settings: Settings) -> list[str]:
             f"{defaults} {_TABLES} ON TABLES TO {grantee};",
             f"{defaults} USAGE ON SEQUENCES TO {grantee};",
         ]
-    return statements
+    return "\n".join(statements)
 
 
-def _revokes(settings: Settings) -> list[str]:
+def epilogue(settings: Settings) -> str:
+    """SQL that follows the revisions: only operations may write the version table."""
     grantee = _grantee(settings)
     version_table = f"{SCHEMA_PLACEHOLDER}.alembic_version"
-    return [f"REVOKE ALL ON {version_table} FROM {grantee};"] if grantee else []
+    return f"REVOKE ALL ON {version_table} FROM {grantee};" if grantee else "SELECT;"
 
 
 def prepare_script(settings: Settings) -> str:

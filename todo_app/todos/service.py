@@ -8,7 +8,7 @@ and looks up only the people of its own rows, however many tasks there are.
 from __future__ import annotations
 
 import uuid
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
@@ -23,6 +23,9 @@ from todo_app.todos.models import DONE, NEW, Task, TodoList
 NO_SUCH_LIST = "There is no such list."
 NO_SUCH_TASK = "There is no such task."
 NO_SUCH_USER = "There is no such user."
+
+Shown: TypeAlias = sa.Row[*tuple[Any, ...]]
+"""A list or task as it is shown, with its `version`."""
 
 Lockable = TypeVar("Lockable", TodoList, Task)
 
@@ -90,7 +93,7 @@ def page_of_lists(request: PageRequest) -> Page:
     return paginate(rows, request, LISTS_ORDER_BY, TodoList.id)
 
 
-def get_list(list_uuid: uuid.UUID) -> sa.Row[Any]:
+def get_list(list_uuid: uuid.UUID) -> Shown:
     """One list as it is shown.
 
     Raises:
@@ -99,7 +102,7 @@ def get_list(list_uuid: uuid.UUID) -> sa.Row[Any]:
     return _show(_LISTS.where(TodoList.uuid == list_uuid), NO_SUCH_LIST)
 
 
-def add_list(actor: CurrentUser, values: dict[str, Any]) -> sa.Row[Any]:
+def add_list(actor: CurrentUser, values: dict[str, Any]) -> Shown:
     """Add a list; the answer is the list as it is shown."""
     todo_list = TodoList(**values, created_by_id=actor.id)
     db.session.add(todo_list)
@@ -107,7 +110,7 @@ def add_list(actor: CurrentUser, values: dict[str, Any]) -> sa.Row[Any]:
     return get_list(todo_list.uuid)
 
 
-def change_list(list_uuid: uuid.UUID, changes: dict[str, Any], version: int | None) -> sa.Row[Any]:
+def change_list(list_uuid: uuid.UUID, changes: dict[str, Any], version: int | None) -> Shown:
     """Change only what `changes` names.
 
     Raises:
@@ -153,7 +156,7 @@ def page_of_tasks(request: PageRequest, filters: dict[str, Any]) -> Page:
     return paginate(rows, request, TASKS_ORDER_BY, Task.id)
 
 
-def get_task(task_uuid: uuid.UUID) -> sa.Row[Any]:
+def get_task(task_uuid: uuid.UUID) -> Shown:
     """One task as it is shown.
 
     Raises:
@@ -162,20 +165,20 @@ def get_task(task_uuid: uuid.UUID) -> sa.Row[Any]:
     return _show(_TASKS.where(Task.uuid == task_uuid), NO_SUCH_TASK)
 
 
-def add_task(actor: CurrentUser, values: dict[str, Any]) -> sa.Row[Any]:
+def add_task(actor: CurrentUser, values: dict[str, Any]) -> Shown:
     """Add a task; the answer is the task as it is shown.
 
     Raises:
         InvalidInputError: there is no such list or assignee.
     """
+    columns = _columns(values)
     task = Task(created_by_id=actor.id)
     db.session.add(task)
-    with db.session.no_autoflush:
-        _assign(task, values)
+    _write(task, columns)
     return get_task(task.uuid)
 
 
-def change_task(task_uuid: uuid.UUID, changes: dict[str, Any], version: int | None) -> sa.Row[Any]:
+def change_task(task_uuid: uuid.UUID, changes: dict[str, Any], version: int | None) -> Shown:
     """Change only what `changes` names.
 
     Raises:
@@ -183,11 +186,12 @@ def change_task(task_uuid: uuid.UUID, changes: dict[str, Any], version: int | No
         PreconditionFailedError: `version` is given and not the current one.
         InvalidInputError: there is no such list or assignee.
     """
-    _assign(_lock_task(task_uuid, version), changes)
+    task = _lock_task(task_uuid, version)
+    _write(task, _columns(changes))
     return get_task(task_uuid)
 
 
-def complete_task(task_uuid: uuid.UUID, version: int | None) -> sa.Row[Any]:
+def complete_task(task_uuid: uuid.UUID, version: int | None) -> Shown:
     """Set the status to done; a task that is done already keeps its time of completion.
 
     Raises:
@@ -196,7 +200,7 @@ def complete_task(task_uuid: uuid.UUID, version: int | None) -> sa.Row[Any]:
     return change_task(task_uuid, {"status": DONE}, version)
 
 
-def reopen_task(task_uuid: uuid.UUID, version: int | None) -> sa.Row[Any]:
+def reopen_task(task_uuid: uuid.UUID, version: int | None) -> Shown:
     """Set a done task back to new; one that is not done stays as it is.
 
     Raises:
@@ -204,8 +208,7 @@ def reopen_task(task_uuid: uuid.UUID, version: int | None) -> sa.Row[Any]:
     """
     task = _lock_task(task_uuid, version)
     if task.status == DONE:
-        _set_status(task, NEW)
-        db.session.flush()
+        _write(task, {"status": NEW})
     return get_task(task_uuid)
 
 
@@ -220,28 +223,26 @@ def delete_task(task_uuid: uuid.UUID, version: int | None) -> None:
     db.session.flush()
 
 
-def _assign(task: Task, values: dict[str, Any]) -> None:
-    """Take `values` over; ids become keys, and a new status brings its time of completion."""
-    for name, value in values.items():
-        if name == "list_uuid":
-            task.list_id = _key_of(_find_list(value), "list_uuid", NO_SUCH_LIST)
-        elif name == "assignee_uuid":
-            # An empty assignee is a key that is empty.
-            task.assignee_id = value and _key_of(_find_user(value), "assignee_uuid", NO_SUCH_USER)
-        elif name == "status":
-            _set_status(task, value)
-        else:
-            setattr(task, name, value)
-    _flush_task()
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with the keys of list and assignee in place of their ids."""
+    columns = dict(values)
+    if "list_uuid" in columns:
+        found = _find_list(columns.pop("list_uuid"))
+        columns["list_id"] = _key_of(found, "list_uuid", NO_SUCH_LIST)
+    if "assignee_uuid" in columns:
+        user_uuid = columns.pop("assignee_uuid")
+        columns["assignee_id"] = user_uuid and _key_of(
+            _find_user(user_uuid), "assignee_uuid", NO_SUCH_USER
+        )
+    return columns
 
 
-def _set_status(task: Task, status: str) -> None:
+def _write(task: Task, columns: dict[str, Any]) -> None:
+    status = columns.get("status", task.status)
     if status != task.status:
-        task.status = status
         task.completed_at = sa.func.now() if status == DONE else None
-
-
-def _flush_task() -> None:
+    for name, value in columns.items():
+        setattr(task, name, value)
     try:
         db.session.flush()
     except sa.exc.IntegrityError as error:
@@ -251,15 +252,15 @@ def _flush_task() -> None:
         raise
 
 
-def _find_list(list_uuid: uuid.UUID) -> sa.Select[tuple[int]]:
+def _find_list(list_uuid: uuid.UUID) -> sa.Select[int]:
     return sa.select(TodoList.id).where(TodoList.uuid == list_uuid)
 
 
-def _find_user(user_uuid: uuid.UUID) -> sa.Select[tuple[int]]:
+def _find_user(user_uuid: uuid.UUID) -> sa.Select[int]:
     return sa.select(User.id).where(User.uuid == user_uuid, User.deleted_at.is_(None))
 
 
-def _key_of(found: sa.Select[tuple[int]], field: str, missing: str) -> int:
+def _key_of(found: sa.Select[int], field: str, missing: str) -> int:
     key = db.session.scalar(found)
     if key is None:
         raise _unknown(field, missing)
@@ -270,14 +271,14 @@ def _unknown(field: str, missing: str) -> InvalidInputError:
     return InvalidInputError(errors={"json": {field: [missing]}})
 
 
-def _show(rows: sa.Select[Any], missing: str) -> sa.Row[Any]:
+def _show(rows: sa.Select[*tuple[Any, ...]], missing: str) -> Shown:
     row = db.session.execute(rows).one_or_none()
     if row is None:
         raise NotFoundError(missing)
     return row
 
 
-def _lock(found: sa.Select[tuple[Lockable]], version: int | None, missing: str) -> Lockable:
+def _lock(found: sa.Select[Lockable], version: int | None, missing: str) -> Lockable:
     row = db.session.scalars(found.with_for_update()).one_or_none()
     if row is None:
         raise NotFoundError(missing)

@@ -1,0 +1,221 @@
+"""`POST /auth/register`: a whole company, or nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.factories import Person, registration, sign_in
+from tests.todo_app.accounts.helpers import (
+    BAD_TEXTS,
+    RAW_BODIES,
+    assert_problem,
+    at_once,
+    statuses,
+)
+from todo_app.accounts import service
+from todo_app.database import db
+from todo_app.outbox import OutboxMessage
+from todo_app.tenancy import operations
+from todo_app.tenants.models import Tenant
+
+NAMES = [
+    pytest.param("Zażółć gęślą jaźń", id="Polish"),
+    pytest.param("株式会社トゥードゥー", id="Japanese"),
+    pytest.param("شركة المهام", id="right to left"),
+    pytest.param("🦄🦄🦄", id="emoji"),
+    pytest.param("!?.,;:-_'\"()[]{}", id="punctuation"),
+    pytest.param("N" * 300, id="300 letters"),
+    pytest.param("🦄" * 300, id="300 emoji"),
+    pytest.param("O'Reilly \"quoted\" `ticks`", id="quotes"),
+    pytest.param("Robert'); DROP SCHEMA public CASCADE; --", id="SQL"),
+    pytest.param("%s %(name)s {0} \\", id="formats"),
+    pytest.param("public", id="public"),
+    pytest.param("a", id="one letter"),
+    pytest.param("e\u0301 \u202e\u200b", id="combining and invisible"),
+]
+
+
+def anonymous(client: FlaskClient) -> Person:
+    """Somebody without a company."""
+    return Person(client, "", "", "", "")
+
+
+def send(client: FlaskClient, body: Any) -> Any:
+    return client.post("/auth/register", json=body)
+
+
+def tenant_names(app: Flask) -> list[str]:
+    with app.app_context(), operations():
+        return list(db.session.scalars(sa.select(Tenant.name)))
+
+
+def schema_names(app: Flask) -> set[str]:
+    with app.app_context(), operations():
+        named = sa.text("SELECT nspname FROM pg_namespace WHERE nspname LIKE 't\\_%'")
+        return set(db.session.scalars(named))
+
+
+def assert_whole(client: FlaskClient, slug: str, email: str) -> None:
+    """The company has its one user, its roles, and takes work."""
+    boss = sign_in(client, slug, email)
+    page = boss.get("/users/").json
+    assert [user["email"] for user in page["items"]] == [email]
+    assert len(boss.get("/users/roles").json["items"]) == 4
+    assert boss.post("/lists/", {"title": "First"}).status_code == 201
+
+
+def test_a_company_and_its_master_administrator(client: FlaskClient) -> None:
+    body = registration("Initech", "peter@initech.example")
+    body["user"] |= {"phone": "+1 555", "language": "de", "timezone": "Europe/Berlin"}
+    body["company"] |= {"tax_id": "DE1", "street": "S 1", "postal_code": "1", "city": "Berlin"}
+    answer = send(client, body)
+    assert answer.status_code == 201
+    tenant, user = answer.json["tenant"], answer.json["user"]
+    assert set(tenant) == {"uuid", "slug", "name"}
+    assert tenant["name"] == "Initech"
+    assert user["role"]["name"] == "master_admin"
+    assert (user["email"], user["phone"]) == ("peter@initech.example", "+1 555")
+    assert (user["language"], user["timezone"]) == ("de", "Europe/Berlin")
+    assert user["is_active"] is True
+    assert "password" not in answer.text
+    assert_whole(client, tenant["slug"], "peter@initech.example")
+
+
+def test_a_welcome_mail_is_in_the_outbox(app: Flask, client: FlaskClient) -> None:
+    email = "welcome@initrode.example"
+    slug = send(client, registration("Initrode", email)).json["tenant"]["slug"]
+    with app.app_context(), operations():
+        payloads = db.session.scalars(sa.select(OutboxMessage.payload))
+        mails = [payload for payload in payloads if payload["to"] == email]
+    assert len(mails) == 1
+    assert "Initrode" in mails[0]["text"]
+    assert slug in mails[0]["text"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_gives_a_company_that_works(client: FlaskClient, name: str) -> None:
+    answer = send(client, registration(name, "names@example.com"))
+    assert answer.status_code == 201
+    assert answer.json["tenant"]["name"] == name.strip()
+    assert_whole(client, answer.json["tenant"]["slug"], "names@example.com")
+
+
+def test_a_name_may_be_equal_to_anothers(client: FlaskClient) -> None:
+    answers = [send(client, registration("Same & Same", "same@example.com")) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    slugs = {answer.json["tenant"]["slug"] for answer in answers}
+    assert len(slugs) == 3
+    for slug in slugs:
+        assert_whole(client, slug, "same@example.com")
+
+
+@pytest.mark.parametrize("times", [2, 5])
+def test_the_same_registration_at_once_makes_whole_companies(
+    app: Flask, client: FlaskClient, times: int
+) -> None:
+    body = registration(f"Twins {times}", "twin@example.com")
+    person = anonymous(client)
+    answers = at_once(app, *[(person, lambda own: send(own.client, body))] * times)
+    assert statuses(answers) == [201] * times
+    slugs = {answer.get_json()["tenant"]["slug"] for answer in answers}
+    assert len(slugs) == times
+    for slug in slugs:
+        assert_whole(client, slug, "twin@example.com")
+
+
+def test_a_failure_halfway_leaves_nothing(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = schema_names(app)
+
+    def fail(**_: Any) -> None:
+        raise RuntimeError("the disk is full of secrets")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.outbox, "send_mail", fail)
+        answer = send(client, registration("Half a company", "half@example.com"))
+    problem = assert_problem(answer, 500)
+    assert "disk" not in problem["detail"]
+    assert "Half a company" not in tenant_names(app)
+    assert not {name for name in schema_names(app) - before if name.startswith("t_half")}
+    assert send(client, registration("Half a company", "half@example.com")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "field"),
+    [
+        ("company", {"name": "B", "host": "evil.example"}, "host"),
+        ("company", {"name": "B", "state": "suspended"}, "state"),
+        ("company", {"name": "N" * 301}, "name"),
+        ("company", {}, "name"),
+        ("company", {"name": "B", "city": 7}, "city"),
+        ("user", {"role_uuid": "00000000-0000-0000-0000-000000000000"}, "role_uuid"),
+        ("user", {"is_verified": True}, "is_verified"),
+        ("user", {"email": "nobody"}, "email"),
+        ("user", {"email": "a@b@c.example"}, "email"),
+        ("user", {"email": "a" * 250 + "@example.com"}, "email"),
+        ("user", {"email": "a\u0000@example.com"}, "email"),
+        ("user", {"email": None}, "email"),
+        ("user", {"password": "short"}, "password"),
+        ("user", {"password": "p" * 257}, "password"),
+        ("user", {"password": None}, "password"),
+        ("user", {"language": "xx"}, "language"),
+        ("user", {"timezone": "Mars/Olympus"}, "timezone"),
+        ("user", {"timezone": "../../etc/passwd"}, "timezone"),
+        ("user", {"phone": "1" * 31}, "phone"),
+    ],
+)
+def test_bad_input_is_named_and_makes_no_company(
+    app: Flask, client: FlaskClient, place: str, value: dict[str, Any], field: str
+) -> None:
+    body = registration("Refused", "refused@example.com")
+    body[place] = value if place == "company" else {**body[place], **value}
+    problem = assert_problem(send(client, body), 422)
+    assert set(problem["errors"]["json"][place]) == {field}
+    assert not {"Refused", "B"} & set(tenant_names(app))
+
+
+@pytest.mark.parametrize("part", ["company", "user"])
+@pytest.mark.parametrize("value", [None, [], "text", 7])
+def test_a_part_of_the_wrong_type_is_named(client: FlaskClient, part: str, value: Any) -> None:
+    body = {**registration("Refused", "refused@example.com"), part: value}
+    problem = assert_problem(send(client, body), 422)
+    assert set(problem["errors"]["json"]) == {part}
+
+
+@pytest.mark.parametrize(("body", "content_type", "status"), RAW_BODIES)
+def test_bodies_that_cannot_be_read(
+    client: FlaskClient, body: bytes, content_type: str, status: int
+) -> None:
+    answer = client.post("/auth/register", data=body, content_type=content_type)
+    assert_problem(answer, status)
+
+
+@pytest.mark.parametrize("text", BAD_TEXTS)
+def test_texts_that_cannot_be_a_name(app: Flask, client: FlaskClient, text: bytes) -> None:
+    user = b'{"first_name": "A", "last_name": "B", "email": "a@b.example", "password": "p4ssw0rd"}'
+    body = b'{"company": {"name": ' + text + b'}, "user": ' + user + b"}"
+    answer = client.post("/auth/register", data=body, content_type="application/json")
+    problem = assert_problem(answer, 422)
+    assert set(problem["errors"]["json"]["company"]) == {"name"}
+
+
+@pytest.mark.parametrize("secret", ["\\ud800" * 8, "\\udfff\\ud800 and more"])
+def test_a_password_with_lone_surrogates_is_refused(client: FlaskClient, secret: str) -> None:
+    body = (
+        '{"company": {"name": "Refused"}, "user": {"first_name": "A", "last_name": "B", '
+        f'"email": "a@b.example", "password": "{secret}"}}}}'
+    )
+    answer = client.post("/auth/register", data=body, content_type="application/json")
+    assert_problem(answer, 422)
+
+
+def test_registration_takes_post_only(client: FlaskClient) -> None:
+    answer = client.get("/auth/register")
+    assert_problem(answer, 405)
+    assert "POST" in answer.headers["Allow"]
