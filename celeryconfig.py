@@ -42,7 +42,11 @@ worker_enable_soft_shutdown_on_idle = True
 
 _transport = {"visibility_timeout": int(VISIBILITY_TIMEOUT.total_seconds())}
 broker_transport_options = {**_transport, "socket_connect_timeout": 2, "socket_timeout": 10}
-result_backend_transport_options = _transport
+result_backend_transport_options = {
+    **_transport,
+    # An API request must not wait for long where the broker is away.
+    "retry_policy": {"max_retries": 1, "timeout": 2.0},
+}
 visibility_timeout = _transport["visibility_timeout"]
 broker_connection_retry_on_startup = True
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from todo_app.config import ConfigError
-from todo_app.errors import AppError
+from todo_app.errors import AppError, UnavailableError
 
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
@@ -64,6 +64,8 @@ class OpsGroup(AppGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except UnavailableError as error:
+            raise FailedError(error.detail) from None
         except AppError as error:
             raise WrongUseError(_with_fields(error)) from None
         except ConfigError as error:

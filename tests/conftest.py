@@ -7,6 +7,8 @@ gone when it ends. Tests share the database and never a tenant, so they run in a
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
 from collections.abc import Iterator
 
 import psycopg2
@@ -15,11 +17,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import ops
+from ops import dispatch
 from ops.local.postgres import PostgresServer, embedded_postgres
 from ops.local.valkey import ValkeyServer, embedded_valkey
-from tests.factories import Company, register
+from ops.operators import job as operators
+from ops.roles import command
+from tests.factories import Company, Operator, register, wait_until
 from todo_app import create_app
 from todo_app.config import Settings
+from todo_app.database import transaction
+from todo_app.tenancy import operations
 
 OPS_PASSWORD = "ops-password"
 API_PASSWORD = "api-password"
@@ -99,3 +106,48 @@ def acme(client: FlaskClient) -> Company:
 def globex(client: FlaskClient) -> Company:
     """Another one."""
     return register(client, "Globex")
+
+
+@pytest.fixture(scope="session")
+def environment(app: Flask) -> dict[str, str]:
+    """The environment in which a process of its own is part of the shared installation."""
+    settings: Settings = app.config["SETTINGS"]
+    names = [field.name for field in dataclasses.fields(settings)]
+    values = {name.upper(): getattr(settings, name) for name in names}
+    return {**os.environ, "FLASK_APP": "wsgi", **{name: _env(v) for name, v in values.items()}}
+
+
+def _env(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+@pytest.fixture(scope="session")
+def worker(app: Flask, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A real Celery worker on all queues."""
+    environment = {**environment, "WORKER_CONCURRENCY": "1"}
+    process = subprocess.Popen(
+        command("worker", environment),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with app.app_context():
+            wait_until(lambda: dispatch.has_worker("upgrades"), 60)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def operator(app: Flask) -> str:
+    """The token of an operator with all scopes."""
+    with app.app_context(), operations(), transaction():
+        return operators.create("tests", list(operators.SCOPES), None)
+
+
+@pytest.fixture
+def cc(client: FlaskClient, operator: str) -> Operator:
+    """An operator who calls `/cc`."""
+    return Operator(client, operator)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,20 +16,11 @@ PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
 
 
-@dataclass
-class Person:
-    """Somebody who is signed in: calls the API as that user."""
+class Caller:
+    """Somebody with a token."""
 
     client: FlaskClient
-    slug: str
-    token: str
-    uuid: str
-    email: str
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What a request needs to come from this person."""
-        return {"tenant": self.slug, "Authorization": f"Bearer {self.token}"}
+    headers: dict[str, str]
 
     def call(self, method: str, path: str, **kwargs: Any) -> TestResponse:
         """Send a request; `headers` are added to the person's own."""
@@ -48,6 +41,35 @@ class Person:
 
 
 @dataclass
+class Operator(Caller):
+    """Somebody who runs the service."""
+
+    client: FlaskClient
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:  # type: ignore[override]
+        """What a request needs to come from this operator."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@dataclass
+class Person(Caller):
+    """Somebody who is signed in: calls the API as that user."""
+
+    client: FlaskClient
+    slug: str
+    token: str
+    uuid: str
+    email: str
+
+    @property
+    def headers(self) -> dict[str, str]:  # type: ignore[override]
+        """What a request needs to come from this person."""
+        return {"tenant": self.slug, "Authorization": f"Bearer {self.token}"}
+
+
+@dataclass
 class Company(Person):
     """A company, seen by its master administrator."""
 
@@ -64,6 +86,14 @@ class Company(Person):
         answer = self.post("/users/", new_user(email, self.role_uuid(role)))
         assert answer.status_code == 201, answer.json
         return sign_in(self.client, self.slug, email)
+
+
+def wait_until(is_true: Callable[[], object], seconds: float) -> None:
+    """Wait for something that another process does."""
+    ends = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < ends, f"nothing happened within {seconds} s"
+        time.sleep(0.1)
 
 
 def new_user(email: str, role_uuid: str, **more: Any) -> dict[str, Any]:

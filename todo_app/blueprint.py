@@ -64,7 +64,9 @@ class Parser(FlaskParser):
             raise UnsupportedMediaType("The body must be application/json.")
         return super().load_json(req, schema)
 
-    def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    def _handle_invalid_json_error(
+        self, error: Any, req: Any, *args: Any, **kwargs: Any
+    ) -> NoReturn:
         raise BadRequest("The body is not valid JSON.")
 
 

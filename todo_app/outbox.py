@@ -42,10 +42,10 @@ def send_mail(to: str, subject: str, text: str) -> None:
 
     Args:
         to: the address.
-        subject: one line.
+        subject: made one line where it is not, for it may hold a person's name.
         text: the body, plain text.
     """
-    payload = {"to": to, "subject": subject, "text": text}
+    payload = {"to": to, "subject": " ".join(subject.split()), "text": text}
     # Inline: nothing of the row is read back, for a tenant's role may not read the outbox.
     statement = sa.insert(OutboxMessage).values(kind=MAIL, payload=payload).inline()
     db.session.execute(statement)

@@ -38,8 +38,8 @@ def upgrade(settings: Settings) -> str:
         config = migrate.get_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        with connection.begin():
-            _grant(connection, settings, api_url)
+        _grant(connection, settings, api_url)
+        connection.commit()
         statement = sa.text("SELECT version_num FROM public.alembic_version")
         return str(connection.execute(statement).scalar_one())
 

@@ -26,6 +26,7 @@ DROP_BATCH = 20
 """Tables dropped in one transaction; each takes about ten locks with its indexes."""
 
 SPARE_LOCK = 7_301_003
+"""Key of the advisory lock for the script and the spare schemas."""
 
 _SOME_TABLES = sa.text(
     "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(:schema))"
@@ -103,6 +104,8 @@ def prepare_script(settings: Settings) -> str:
         The revision.
     """
     head = tenant_head()
+    # Several instances that start at once prepare the same script, one after the other.
+    db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(SPARE_LOCK)))
     db.session.execute(sa.delete(SchemaScript))
     db.session.add(SchemaScript(revision=head, script=render_script(settings)))
     db.session.flush()

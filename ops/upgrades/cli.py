@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+from flask.cli import with_appcontext
 
 from celeryconfig import UPGRADES
 from ops import dispatch
@@ -32,6 +33,7 @@ def move_options(command: Any) -> Any:
 @click.command()
 @click.option("--to", default="head", show_default=True, help="Revision to go up to.")
 @move_options
+@with_appcontext
 def upgrade(slugs: tuple[str, ...], to: str, inline: bool, as_json: bool) -> None:
     """Bring all tenants, or only SLUGS, up to a revision.
 
@@ -43,6 +45,7 @@ def upgrade(slugs: tuple[str, ...], to: str, inline: bool, as_json: bool) -> Non
 @click.command()
 @click.option("--to", required=True, help="Revision to go down to; `base` for none.")
 @move_options
+@with_appcontext
 def downgrade(slugs: tuple[str, ...], to: str, inline: bool, as_json: bool) -> None:
     """Take all tenants, or only SLUGS, back to an older revision."""
     move(slugs, to, downgrade=True, inline=inline, as_json=as_json)

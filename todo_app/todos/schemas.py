@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,9 @@ USER_UUID = "d6f1a0a4-92a3-4b7e-a2a6-6d0c5f0b3e21"
 SOME_TIME = "2026-03-01T09:30:00+00:00"
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
 class Time(ma.fields.AwareDateTime):
     """A moment of the years 2 to 9998: RFC 3339 with any offset comes in, UTC goes out.
 
@@ -29,7 +33,9 @@ class Time(ma.fields.AwareDateTime):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         moment = super()._deserialize(value, attr, data, **kwargs)
-        if not datetime.min.year < moment.year < datetime.max.year:
+        # Python reads more forms of ISO 8601 than RFC 3339 has.
+        is_usual = datetime.min.year < moment.year < datetime.max.year
+        if not is_usual or not _RFC_3339.fullmatch(value):
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE)
         return moment.astimezone(UTC)
 

@@ -1,0 +1,182 @@
+"""`/cc`: the catalogue and upgrades, for operators."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from ops.local.valkey import ValkeyServer
+from ops.tenants import job as tenants_job
+from ops.upgrades import job as upgrades
+from tests.factories import Company, Operator, wait_until
+from todo_app.database import db
+from todo_app.tenancy import operations
+
+
+def schemas(app: Flask) -> set[str]:
+    with app.app_context(), operations():
+        return set(db.session.scalars(sa.text("SELECT nspname FROM pg_namespace")))
+
+
+def test_the_catalogue_has_pages_and_search(cc: Operator, acme: Company) -> None:
+    answer = cc.get(f"/cc/?search={acme.slug}&size=1&field=name&order=desc")
+    assert answer.status_code == 200
+    assert answer.json["items"][0]["slug"] == acme.slug
+    assert answer.json["items"][0]["revision"] == "0002"
+    assert cc.get("/cc/?field=id;drop").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "A" * 300,
+        "„Süß & Söhne“ 'x' \"y\"",
+        "🍞🍞🍞",
+        "!!! ...",
+        "株式会社",
+        "create",
+        "-",
+        "a\u202eb",
+    ],
+)
+def test_any_name_makes_a_tenant(app: Flask, cc: Operator, name: str) -> None:
+    first, second = (cc.post("/cc/create", {"name": name}) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json["slug"] != second.json["slug"]
+    assert {first.json["schema_name"], second.json["schema_name"]} <= schemas(app)
+    assert len(first.json["schema_name"].encode()) <= 63
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": ""},
+        {"name": 5},
+        {"name": "x" * 301},
+        {"name": "x\u0000"},
+        {"name": "x", "slug": "Upper"},
+        {"name": "x", "slug": "create"},
+        {"name": "x", "slug": "a_b"},
+        {"name": "x", "slug": "-a"},
+        {"name": "x", "host": "not a host"},
+        {"name": "x", "state": "suspended"},
+        {"name": "x", "schema_name": "public"},
+    ],
+)
+def test_bad_input_creates_nothing(app: Flask, cc: Operator, body: dict[str, Any]) -> None:
+    before = schemas(app)
+    assert cc.post("/cc/create", body).status_code == 422
+    assert schemas(app) == before
+
+
+def test_a_taken_slug_or_host_is_409(cc: Operator, acme: Company, globex: Company) -> None:
+    host = f"{acme.slug}.example.net"
+    assert cc.post("/cc/create", {"name": "x", "slug": acme.slug}).status_code == 409
+    assert cc.patch(f"/cc/{acme.slug}", {"host": host}).status_code == 200
+    assert cc.patch(f"/cc/{globex.slug}", {"host": host}).status_code == 409
+    assert cc.patch(f"/cc/{globex.slug}", {"slug": acme.slug}).status_code == 409
+    assert cc.post("/cc/create", {"name": "x", "host": host}).status_code == 409
+
+
+def test_a_change_touches_only_what_is_sent(cc: Operator, acme: Company) -> None:
+    assert cc.patch(f"/cc/{acme.slug}", {"city": "Warsaw"}).json["city"] == "Warsaw"
+    changed = cc.patch(f"/cc/{acme.slug}", {"country": "Poland"}).json
+    assert (changed["city"], changed["country"]) == ("Warsaw", "Poland")
+    assert cc.patch(f"/cc/{acme.slug}", {"state": "deleting"}).status_code == 422
+
+
+def test_an_unknown_tenant_is_404(cc: Operator) -> None:
+    for answer in (
+        cc.get("/cc/nobody"),
+        cc.patch("/cc/nobody", {"city": "x"}),
+        cc.delete("/cc/nobody?confirm=nobody"),
+        cc.post("/cc/nobody"),
+        cc.get("/cc/runs/00000000-0000-0000-0000-000000000000"),
+    ):
+        assert answer.status_code == 404
+
+
+def test_deleting_asks_for_the_slug_then_closes_at_once(
+    app: Flask, cc: Operator, acme: Company, globex: Company
+) -> None:
+    assert cc.delete(f"/cc/{acme.slug}").status_code == 422
+    assert cc.delete(f"/cc/{acme.slug}?confirm=other").status_code == 422
+    assert acme.get("/users/").status_code == 200
+    assert cc.delete(f"/cc/{acme.slug}?confirm={acme.slug}").status_code == 202
+    assert acme.get("/users/").status_code == 403
+    with app.app_context():
+        tenants_job.drop(acme.slug)
+    assert acme.schema_name not in schemas(app)
+    assert acme.get("/users/").status_code == 401
+    assert globex.get("/users/").status_code == 200
+
+
+def test_an_idempotency_key_creates_one_tenant(cc: Operator) -> None:
+    headers = {"Idempotency-Key": "create-once"}
+    first, second = (cc.post("/cc/create", {"name": "Once"}, headers=headers) for _ in range(2))
+    assert first.json == second.json
+    assert cc.post("/cc/create", {"name": "Twice"}, headers=headers).status_code == 409
+
+
+ASK = """
+import sys
+from wsgi import app
+headers = {"Authorization": f"Bearer {sys.stdin.read()}"}
+answer = app.test_client().post(sys.argv[1], headers=headers)
+print(answer.status_code, answer.content_type)
+"""
+
+
+@pytest.mark.parametrize("redis_url", ["redis://127.0.0.1:1/0", "{valkey}/5"])
+def test_an_upgrade_without_a_broker_or_worker_is_503(
+    app: Flask,
+    environment: dict[str, str],
+    operator: str,
+    valkey: ValkeyServer,
+    acme: Company,
+    redis_url: str,
+) -> None:
+    with app.app_context():
+        assert upgrades.move(acme.slug, "0001", downgrade=True).status == upgrades.MOVED
+    redis_url = redis_url.format(valkey=valkey.url.rpartition("/")[0])
+    answer = subprocess.run(
+        [sys.executable, "-c", ASK, f"/cc/{acme.slug}"],
+        env={**environment, "REDIS_URL": redis_url},
+        input=operator,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.split() == ["503", "application/problem+json"]
+    with app.app_context():
+        assert upgrades.move(acme.slug, "head").status == upgrades.MOVED
+
+
+def test_upgrades_run_on_a_worker(
+    app: Flask, cc: Operator, acme: Company, worker: subprocess.Popen[bytes]
+) -> None:
+    with app.app_context():
+        upgrades.move(acme.slug, "0001", downgrade=True)
+    assert acme.get("/users/").status_code == 503
+    answer = cc.post(f"/cc/{acme.slug}")
+    assert answer.status_code == 202
+    path = f"/cc/runs/{answer.json['id']}"
+    wait_until(lambda: cc.get(path).json["state"] != "running", 30)
+    run = cc.get(path).json
+    assert run["state"] == "succeeded"
+    assert run["outcomes"][0]["tenant"] == acme.slug
+    assert run["outcomes"][0]["to_revision"] == "0002"
+    assert acme.get("/users/").status_code == 200
+    again = cc.post(f"/cc/{acme.slug}").json
+    assert (again["id"], again["state"], again["tasks"]) == (None, "succeeded", 0)
+
+
+def test_an_unknown_revision_is_422(cc: Operator) -> None:
+    assert cc.post("/cc/?to=9999").status_code == 422
+    assert cc.post("/cc/?to=';--").status_code == 422
