@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Runs a program as in an activated environment: what it starts by name comes from there too.
+RUN := exec env PATH="$(CURDIR)/$(BIN):$$PATH"
 INSTALL := $(PYTHON) requirements/install.py
 UV_COMPILE := $(BIN)/uv --no-config pip compile setup.cfg --universal --python-version 3.11 \
 	--generate-hashes --custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
@@ -18,11 +20,11 @@ help: ## list the targets
 
 run: ## start everything on this machine, until Ctrl-C (PORT=8000 FLOWER_PORT=5555)
 	@$(INSTALL) embedded
-	@exec $(BIN)/flask up
+	@$(RUN) flask up
 
 test: ## run the tests with coverage; ARGS="tests/test_x.py -k name" runs some, without it
 	@$(INSTALL) test
-	@exec $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist worksteal --cov)
+	@$(RUN) python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist worksteal --cov)
 
 lint: ## check style, types and the import rules
 	@$(INSTALL) dev
@@ -38,11 +40,11 @@ format: ## put the code into the house style
 
 bench: ## compare with the floor program; NAME=users runs one benchmark
 	@$(INSTALL) test
-	@exec $(BIN)/python -m bench $(NAME)
+	@$(RUN) python -m bench $(NAME)
 
 migrate: ## bring the control plane of OPS_DATABASE_URL to head
 	@$(INSTALL) production
-	@exec $(BIN)/flask control upgrade
+	@$(RUN) flask control upgrade
 
 # The largest first: the others take their versions from it.
 lock: ## write requirements/*.txt from setup.cfg; UPGRADE=1 takes the newest versions

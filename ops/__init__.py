@@ -23,5 +23,7 @@ def init_app(app: Flask) -> Celery:
     app.extensions["celery"] = celery
     for command in (up, control, operators, tenants):
         app.cli.add_command(command)
-    app.extensions["api"].register_blueprint(cc)
+    api = app.extensions["api"]
+    api.spec.components.security_scheme("operator", {"type": "http", "scheme": "bearer"})
+    api.register_blueprint(cc)
     return celery

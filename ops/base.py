@@ -14,8 +14,6 @@ from todo_app.config import Settings
 from todo_app.database import db, transaction
 from todo_app.tenancy import operations
 
-log = structlog.get_logger(__name__)
-
 
 class OpsTask(Task):  # type: ignore[misc]
     """A task that runs inside the application's context, with its id on every log line.
@@ -33,10 +31,7 @@ class OpsTask(Task):  # type: ignore[misc]
         with flask_app.app_context():
             if not self._is_ours():
                 return "another beat has fired this already"
-            log.info("task started", kwargs=kwargs)
-            result = self.run(*args, **kwargs)
-            log.info("task ended")
-            return result
+            return self.run(*args, **kwargs)
 
     def _is_ours(self) -> bool:
         headers = self.request.headers or {}

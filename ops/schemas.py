@@ -58,7 +58,9 @@ class ConfirmQuerySchema(Schema):
 
 
 class UpgradeQuerySchema(Schema):
-    to = String(load_default="head", max_length=50, metadata={"description": "Revision."})
+    to = String(
+        load_default="head", min_length=1, max_length=50, metadata={"description": "Revision."}
+    )
 
 
 class OutcomeSchema(Schema):

@@ -11,14 +11,13 @@ import os
 import subprocess
 from collections.abc import Iterator
 
-import psycopg2
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 import ops
 from ops import dispatch
-from ops.local.postgres import PostgresServer, embedded_postgres
+from ops.local.postgres import PostgresServer, embedded_postgres, ensure_owner
 from ops.local.valkey import ValkeyServer, embedded_valkey
 from ops.operators import job as operators
 from ops.roles import command
@@ -47,36 +46,19 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
         yield server
 
 
-def make_database(postgres: PostgresServer, name: str) -> None:
-    """An empty database that belongs to the ops role."""
-    connection = psycopg2.connect(postgres.url())
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT FROM pg_roles WHERE rolname = 'todo_ops'")
-        if cursor.fetchone() is None:
-            cursor.execute("CREATE ROLE todo_ops LOGIN CREATEROLE PASSWORD %s", (OPS_PASSWORD,))
-        cursor.execute(f"CREATE DATABASE {name} OWNER todo_ops")
-    connection.close()
-
-
-def make_settings(postgres: PostgresServer, valkey: ValkeyServer, name: str) -> Settings:
-    """Settings of an installation with separate roles, on the database `name`."""
+@pytest.fixture(scope="session")
+def settings(postgres: PostgresServer, valkey: ValkeyServer) -> Settings:
+    """Settings of the shared installation."""
+    ensure_owner(postgres, OPS_PASSWORD)
     return Settings(
-        database_url=postgres.url(name, "todo_api", API_PASSWORD),
-        ops_database_url=postgres.url(name, "todo_ops", OPS_PASSWORD),
+        database_url=postgres.url("todo", "todo_api", API_PASSWORD),
+        ops_database_url=postgres.url("todo", "todo_ops", OPS_PASSWORD),
         redis_url=valkey.url,
         tenant_roles=True,
         auth_rate_limit="",
         spare_schemas=2,
         log_level="WARNING",
     )
-
-
-@pytest.fixture(scope="session")
-def settings(postgres: PostgresServer, valkey: ValkeyServer) -> Settings:
-    """Settings of the shared installation."""
-    make_database(postgres, "todo")
-    return make_settings(postgres, valkey, "todo")
 
 
 @pytest.fixture(scope="session")

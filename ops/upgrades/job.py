@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -24,6 +25,8 @@ TENANT_LOCK = 7_301_002
 """First key of the advisory lock of each tenant; the second is the tenant's id."""
 
 BATCH_SIZE = 25
+
+REVISION = re.compile(r"\w+", re.ASCII)
 
 MOVED = "moved"
 UNCHANGED = "unchanged"
@@ -63,10 +66,10 @@ def check_revision(revision: str) -> str:
     """
     if revision == "base":
         return ""
-    try:
-        found = script_directory().get_revision(revision)
-    except CommandError:
-        found = None
+    found = None
+    if REVISION.fullmatch(revision):
+        with suppress(CommandError):
+            found = script_directory().get_revision(revision)
     if found is None:
         raise InvalidInputError(f"The tenant history has no revision {revision!r}.")
     return str(found.revision)

@@ -11,8 +11,9 @@ from todo_app.accounts import schemas, service
 from todo_app.auth import InTenant, Public, SignedIn, current_user, parse_token
 from todo_app.blueprint import Blueprint, expected_version
 from todo_app.database import set_scope, transaction
-from todo_app.errors import NotFoundError
+from todo_app.errors import PROBLEM_TYPE, NotFoundError
 from todo_app.pagination import Page, PageRequest, page_query, page_schema
+from todo_app.schemas import ProblemSchema
 from todo_app.tenancy import TenantScope
 
 MAX_USER_AGENT_LENGTH = 300
@@ -39,7 +40,12 @@ def register(data: dict[str, Any]) -> service.Registration:
 @auth.route("/login", methods=["POST"], guard=InTenant())
 @auth.arguments(schemas.LoginSchema)
 @auth.response(200, schemas.SessionSchema)
-@auth.doc(responses={"401": {"description": "Email address or password is wrong."}})
+@auth.alt_response(
+    401,
+    schema=ProblemSchema,
+    content_type=PROBLEM_TYPE,
+    description="Email address or password is wrong.",
+)
 def login(data: dict[str, Any]) -> service.Session:
     """Start a session
 

@@ -90,9 +90,13 @@ def test_without_a_server_mails_become_files(
 
 
 def test_what_is_rolled_back_is_never_sent(app: Flask, acme: Company, empty_outbox: None) -> None:
-    with pytest.raises(RuntimeError), tenant_scope(acme.slug), transaction():
-        outbox.send_mail("a@example.com", "Subject", "Hello")
-        raise RuntimeError
+    def fail() -> None:
+        with transaction():
+            outbox.send_mail("a@example.com", "Subject", "Hello")
+            raise RuntimeError
+
+    with tenant_scope(acme.slug), pytest.raises(RuntimeError):
+        fail()
     assert rows() == []
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg2
 import pytest
+from flask import Flask
 
 from tests.factories import PASSWORD, Company, Person, new_user, sign_in
 from tests.todo_app.accounts.helpers import BAD_QUERIES, assert_problem
+from todo_app.config import Settings
+from todo_app.database import db
 
 READS = [("GET", "/users/"), ("GET", "/users/count"), ("GET", "/users/roles"), ("GET", "/users/{}")]
 WRITES = [("POST", "/users/"), ("PATCH", "/users/{}"), ("DELETE", "/users/{}")]
@@ -220,6 +226,32 @@ def test_null_bytes_in_the_query_are_400(company: Company) -> None:
 def test_methods_that_an_address_does_not_have(company: Company) -> None:
     assert_problem(company.call("PUT", "/users/"), 405)
     assert_problem(company.get("/users/roles/x"), 404)
+
+
+@pytest.fixture
+def server_in_tokyo(app: Flask, settings: Settings) -> Iterator[None]:
+    """A database whose own time zone is not UTC, for new connections."""
+
+    def set_zone(change: str) -> None:
+        connection = psycopg2.connect(settings.ops_database_url)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {connection.info.dbname} {change}")
+        connection.close()
+        with app.app_context():
+            db.engine.dispose()
+
+    set_zone("SET timezone TO 'Asia/Tokyo'")
+    yield
+    set_zone("RESET timezone")
+
+
+@pytest.mark.usefixtures("server_in_tokyo")
+def test_times_go_out_in_utc_whatever_the_servers_zone_is(company: Company) -> None:
+    user = company.get(f"/users/{company.uuid}").json
+    created_at = datetime.fromisoformat(user["created_at"])
+    assert created_at.utcoffset() == timedelta(0), user["created_at"]
+    assert timedelta(0) <= datetime.now(UTC) - created_at < timedelta(hours=1)
 
 
 def test_a_password_is_never_shown(company: Company) -> None:

@@ -147,6 +147,16 @@ def test_if_none_match_saves_the_body(company: Company, path: str) -> None:
     assert company.get(path, headers={"If-None-Match": etag}).status_code == 200
 
 
+def test_if_none_match_never_hides_a_new_name_of_the_list(company: Company) -> None:
+    todo_list = add_list(company, "Before")
+    path = path_of(add_task(company, todo_list["uuid"]))
+    etag = company.get(path).headers["ETag"]
+    company.patch(path_of(todo_list), {"title": "After"})
+    answer = company.get(path, headers={"If-None-Match": etag})
+    assert answer.status_code == 200
+    assert answer.json["list"]["title"] == "After"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_key_repeats_the_first_answer(company: Company, home: str, kind: str) -> None:
     body, headers = whole(kind, home), keyed(uuid.uuid4().hex)

@@ -1,0 +1,76 @@
+"""schemathesis over the OpenAPI document: no 5xx, and no answer that the document does not allow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.factories import Company, register, sign_in
+
+EXAMPLES = 20
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="session")
+def fuzzed(app: Flask) -> Company:
+    """A company that takes all the nonsense."""
+    company = register(app.test_client(), "Fuzzed")
+    todo_list = company.post("/lists/", {"title": "List"}).json["uuid"]
+    company.post("/tasks/", {"title": "Task", "list_uuid": todo_list})
+    return company
+
+
+def test_every_answer_is_one_that_the_document_allows(
+    app: Flask, fuzzed: Company, operator: str, subtests: pytest.Subtests
+) -> None:
+    document = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    seen: Counter[int] = Counter()
+    operations = [result.ok() for result in document.get_all_operations()]
+    assert len(operations) > 20
+    for operation in operations:
+        with subtests.test(operation.label):
+            _try(operation, fuzzed, operator, seen)
+    assert set(seen) >= {200, 201, 204, 404, 422}, "it must get past the guards and the parser"
+
+
+def _try(operation: Any, fuzzed: Company, operator: str, seen: Counter[int]) -> None:
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def answers_as_documented(case: Any) -> None:
+        token = fuzzed.token
+        if operation.path.startswith("/cc"):
+            token = operator
+        elif operation.path == "/auth/logout":
+            token = sign_in(fuzzed.client, fuzzed.slug, fuzzed.email).token
+        # What schemathesis makes up for this header names no tenant.
+        headers = {"Authorization": f"Bearer {token}", "tenant": fuzzed.slug}
+        status = case.call_and_validate(headers=headers, checks=CHECKS).status_code
+        assert status != 401 or operation.path == "/auth/login"
+        seen[status] += 1
+
+    answers_as_documented()

@@ -1,0 +1,152 @@
+"""What every answer has: problem documents, request ids, headers, limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.factories import Company
+from todo_app import create_app
+from todo_app.config import Settings
+from todo_app.database import db
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+def with_settings(settings: Settings) -> Callable[..., Flask]:
+    def make(**changes: object) -> Flask:
+        return create_app(dataclasses.replace(settings, **changes))
+
+    return make
+
+
+def test_an_unknown_path_is_a_problem_document(client: FlaskClient) -> None:
+    answer = client.get("/nowhere")
+    assert (answer.status_code, answer.content_type) == (404, PROBLEM)
+    assert answer.json["request_id"] == answer.headers["X-Request-ID"]
+
+
+def test_a_wrong_method_names_the_right_ones(client: FlaskClient) -> None:
+    answer = client.put("/auth/login")
+    assert (answer.status_code, answer.content_type) == (405, PROBLEM)
+    assert "POST" in answer.headers["Allow"]
+
+
+def test_an_unexpected_error_tells_the_client_nothing_and_the_log_all(
+    with_settings: Callable[..., Flask], capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = with_settings(log_level="INFO")
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError("secret detail")
+
+    answer = app.test_client().get("/broken")
+    assert (answer.status_code, answer.content_type) == (500, PROBLEM)
+    assert "secret detail" not in answer.text
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (error,) = [line for line in lines if line["event"] == "unexpected error"]
+    assert error["request_id"] == answer.json["request_id"]
+    assert error["exception"][0]["exc_value"] == "secret detail"
+    assert "locals" not in json.dumps(error)
+
+
+def test_a_clients_request_id_is_kept_if_it_is_a_sane_one(client: FlaskClient) -> None:
+    given = uuid.uuid4().hex
+    answer = client.get("/health", headers={"X-Request-ID": given})
+    assert answer.headers["X-Request-ID"] == given
+    answer = client.get("/health", headers={"X-Request-ID": "x" * 500})
+    assert len(answer.headers["X-Request-ID"]) == 32
+
+
+def test_security_headers(client: FlaskClient) -> None:
+    for path in ("/health", "/nowhere", "/docs/"):
+        headers = client.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "default-src" in headers["Content-Security-Policy"]
+
+
+def test_the_documentation_is_served_by_ourselves(client: FlaskClient) -> None:
+    page = client.get("/docs/")
+    assert page.status_code == 200
+    assert "http://" not in page.text.replace("http://localhost", "")
+    assert "https://" not in page.text
+    with client.get("/docs/swagger-ui-bundle.js") as bundle:
+        assert bundle.status_code == 200
+    assert client.get("/openapi.json").json["openapi"].startswith("3.1")
+
+
+def test_cors_is_off_unless_an_origin_is_allowed(
+    client: FlaskClient, with_settings: Callable[..., Flask]
+) -> None:
+    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "GET"}
+    assert "Access-Control-Allow-Origin" not in client.options("/users/", headers=headers).headers
+    allowed = with_settings(cors_origins=("https://app.example.com",)).test_client()
+    answer = allowed.options("/users/", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+    headers["Origin"] = "https://evil.example.com"
+    assert "Access-Control-Allow-Origin" not in allowed.options("/users/", headers=headers).headers
+
+
+@pytest.mark.parametrize("path", ["/users/%00", "/users/?search=%00", "/auth/verify/a%00b"])
+def test_null_bytes_in_an_address_are_400(acme: Company, path: str) -> None:
+    answer = acme.get(path)
+    assert (answer.status_code, answer.content_type) == (400, PROBLEM)
+
+
+def test_sign_in_is_limited_by_address(with_settings: Callable[..., Flask]) -> None:
+    client = with_settings(auth_rate_limit="3 per minute").test_client()
+    address = {"REMOTE_ADDR": f"10.0.0.{uuid.uuid4().int % 250}"}
+    body = {"email": "a@example.com", "password": "x"}
+    for expected in (404, 404, 404, 429):
+        answer = client.post(
+            "/auth/login", json=body, headers={"tenant": "nobody"}, environ_base=address
+        )
+        assert answer.status_code == expected
+    assert answer.content_type == PROBLEM
+    assert int(answer.headers["Retry-After"]) > 0
+    assert client.get("/health", environ_base=address).status_code == 200
+
+
+def test_sign_in_goes_on_while_the_broker_is_away(with_settings: Callable[..., Flask]) -> None:
+    app = with_settings(auth_rate_limit="100 per minute", redis_url="redis://127.0.0.1:1/0")
+    answer = app.test_client().post("/auth/login", json={}, headers={"tenant": "nobody"})
+    assert answer.status_code in (404, 422)
+
+
+def test_health_tells_what_is_missing(with_settings: Callable[..., Flask]) -> None:
+    assert with_settings().test_client().get("/health/ready").status_code == 200
+    away = with_settings(
+        database_url="postgresql://u:secret@127.0.0.1:1/x", redis_url="redis://127.0.0.1:1/0"
+    ).test_client()
+    assert away.get("/health").status_code == 200
+    answer = away.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json["checks"] == {"database": "unreachable", "broker": "unreachable"}
+    assert "secret" not in answer.text
+
+
+def test_a_database_that_is_away_is_503(with_settings: Callable[..., Flask]) -> None:
+    client = with_settings(database_url="postgresql://u:secret@127.0.0.1:1/x").test_client()
+    answer = client.post(
+        "/auth/login", json={"email": "a@b.de", "password": "x"}, headers={"tenant": "acme"}
+    )
+    assert (answer.status_code, answer.content_type) == (503, PROBLEM)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "127.0.0.1" not in answer.text
+
+
+def test_a_busy_pool_is_503_in_time(with_settings: Callable[..., Flask], acme: Company) -> None:
+    app = with_settings(pool_size=1, pool_timeout=1)
+    with app.app_context(), db.engines[None].connect():
+        answer = app.test_client().get("/users/", headers=acme.headers)
+    assert (answer.status_code, answer.content_type) == (503, PROBLEM)
