@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.local.child import end_leftover, search_path
+from ops.local.environment import published
 from ops.local.errors import LocalError, Stopped
 from ops.local.files import LOOPBACK, Ports, exclusive, is_free, private_dir
 from ops.local.postgres import embedded_postgres, ensure_owner
@@ -54,6 +55,7 @@ def run(root: Path, environ: Mapping[str, str], *, port: int, flower_port: int) 
         _database(servers, supervisor, var, passwords)
         stop.check()
         _broker(servers, supervisor, var, passwords)
+        servers.enter_context(published(var / "environment.json", supervisor.env))
         # Entered after the servers, so that it stops its processes before they go.
         with supervisor:
             supervisor.run("migrate", command("migrate", supervisor.env))

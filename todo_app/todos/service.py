@@ -1,8 +1,8 @@
 """Use cases of lists and tasks.
 
 Whatever is shown is read as plain column rows. People and the list of a task are subqueries of the
-select list: PostgreSQL puts those off until after ORDER BY and LIMIT, so a page costs one statement
-and looks up only the people of its own rows, however many tasks there are.
+select list: PostgreSQL puts those off until after ORDER BY and stops at LIMIT, so a page costs one
+statement, and nobody is looked up for the rows behind it, however many tasks there are.
 """
 
 from __future__ import annotations
