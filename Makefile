@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN := exec env PATH="$(CURDIR)/$(BIN):$$PATH"
 INSTALL := $(PYTHON) requirements/install.py
 UV_COMPILE := $(BIN)/uv --no-config pip compile setup.cfg --universal --python-version 3.11 \
-	--generate-hashes --custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
+	--generate-hashes --custom-compile-command "make lock" --system-certs --quiet $(if $(UPGRADE),--upgrade)
 
 export FLASK_APP := wsgi
 
@@ -53,6 +53,7 @@ lock: ## write requirements/*.txt from setup.cfg; UPGRADE=1 takes the newest ver
 	$(UV_COMPILE) --extra embedded --extra test --constraint requirements/dev.txt --output-file requirements/test.txt
 	$(UV_COMPILE) --extra embedded --constraint requirements/dev.txt --output-file requirements/embedded.txt
 	$(UV_COMPILE) --constraint requirements/dev.txt --output-file requirements/production.txt
+	@rm -rf todo_backend.egg-info
 
 venv: ## install all that development needs into .venv
 	@$(INSTALL) dev

@@ -1,0 +1,139 @@
+"""The benchmarks work from end to end, with small numbers; no test judges what they measure."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from bench.load import ApacheBench, Caller, Driver, LoadError, Wrk, find_driver
+from bench.processes import backend_memory, cpu_seconds
+from bench.result import Ratio, Result
+from ops.local.child import search_path
+from ops.local.postgres import PostgresServer
+
+ROOT = Path(__file__).parent.parent
+CALLERS = [Caller("acme", "t_acme.secret"), Caller("globex", "t_globex.secret")]
+
+
+@pytest.fixture
+def requests() -> list[tuple[str | None, str | None]]:
+    """The headers of all requests that the server below has got."""
+    return []
+
+
+@pytest.fixture
+def server(requests: list[tuple[str | None, str | None]]) -> Iterator[str]:
+    """A server that knows one address: `/users/`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append((self.headers["tenant"], self.headers["Authorization"]))
+            self.send_response(200 if self.path == "/users/" else 404)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            pass  # the drivers hang up in the middle of answers when their time is over
+
+    with Server(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+@pytest.fixture(params=["wrk", "ab"])
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
+    if shutil.which(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
+    return Wrk(tmp_path) if request.param == "wrk" else ApacheBench()
+
+
+@pytest.mark.parametrize("callers", [CALLERS[:1], CALLERS])
+def test_driver_sends_requests_of_all_callers(
+    driver: Driver,
+    server: str,
+    requests: list[tuple[str | None, str | None]],
+    callers: list[Caller],
+) -> None:
+    sample = driver(f"{server}/users/", callers, 1)
+    assert sample.requests > 0
+    assert sample.rate > 0
+    assert 0 <= sample.p50_ms <= sample.p99_ms
+    assert set(requests) == {(caller.tenant, f"Bearer {caller.token}") for caller in callers}
+
+
+def test_driver_reports_failed_requests(driver: Driver, server: str) -> None:
+    with pytest.raises(LoadError, match="requests failed"):
+        driver(f"{server}/elsewhere", CALLERS[:1], 1)
+
+
+def test_driver_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(LoadError, match=r"install wrk .* or ab"):
+        find_driver(tmp_path)
+
+
+def test_ratio_is_the_median_of_the_rounds() -> None:
+    ratio = Ratio.of([1, 4, 9], [2, 4, 3], ">= 1")
+    assert ratio == Ratio(value=1, lowest=0.5, highest=3, target=">= 1")
+
+
+def test_result_as_json() -> None:
+    result = Result("x", {"a/b": Ratio(0.5, 0.4, 0.6, "<= 1")}, {"a": {"ms": 1.0}})
+    assert json.loads(result.to_json()) == {
+        "name": "x",
+        "ratios": {"a/b": 0.5},
+        "figures": {"a": {"ms": 1.0}, "ratio a/b": {"lowest": 0.4, "highest": 0.6}},
+    }
+
+
+def test_processes_of_the_database(postgres: PostgresServer, app: object) -> None:
+    assert cpu_seconds(postgres.pid) > 0
+    assert backend_memory(postgres.pid, "nobody").processes == 0
+
+
+@pytest.mark.skipif(
+    not (shutil.which("wrk") or shutil.which("ab")), reason="neither wrk nor ab is installed"
+)
+def test_all_benchmarks_end_with_one_json_object_each() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "--json", "--rounds=1", "--seconds=1", "--tenants=12"],
+        cwd=ROOT,
+        env={"PATH": search_path()},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    users, create, tenants = (json.loads(line) for line in done.stdout.splitlines())
+    assert users["name"] == "users"
+    assert set(users["ratios"]) == {"app/floor", "floor/app, processor time"}
+    assert set(users["figures"]) >= {"floor", "app"}
+    assert create["name"] == "create"
+    assert set(create["ratios"]) == {
+        f"{way}/script, {count} tenants"
+        for way in ("empty pool", "spare schema")
+        for count in (10, 12)
+    }
+    assert tenants["name"] == "tenants-1000"
+    assert set(tenants["ratios"]) == {"all tenants/one tenant"}
+    assert tenants["figures"]["backends, in the end"]["private MiB"] > 0
+    for result in (users, create, tenants):
+        assert all(ratio > 0 for ratio in result["ratios"].values())
+    assert "processor time" in done.stderr  # the tables, for people
