@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshmallow as ma
 
-from todo_app.schemas import Schema, String
+from todo_app.schemas import Schema, String, Time
 from todo_app.tenants.models import ACTIVE, STATES, SUSPENDED
 
 
@@ -21,8 +21,8 @@ class TenantSchema(Schema):
     postal_code = ma.fields.String(required=True, allow_none=True)
     city = ma.fields.String(required=True, allow_none=True)
     country = ma.fields.String(required=True, allow_none=True)
-    created_at = ma.fields.AwareDateTime(required=True)
-    updated_at = ma.fields.AwareDateTime(required=True)
+    created_at = Time(required=True)
+    updated_at = Time(required=True)
 
 
 class TenantChangeSchema(Schema):

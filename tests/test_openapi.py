@@ -1,4 +1,4 @@
-"""schemathesis over the OpenAPI document: no 5xx, and no answer that the document does not allow."""
+"""schemathesis over the OpenAPI document: no 5xx, no answer that the document does not allow."""
 
 from __future__ import annotations
 

@@ -7,9 +7,10 @@ version.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any
 
 import flask_smorest
 import marshmallow as ma
@@ -42,7 +43,7 @@ IF_MATCH_PARAMETER = {
     "required": False,
     "description": "ETag of the version that the change starts from; another version answers 412.",
     "schema": {"type": "string"},
-    "example": '"1"',
+    "example": '"1-8c736521"',
 }
 
 
@@ -59,15 +60,15 @@ class Parser(FlaskParser):
 
         Raises:
             UnsupportedMediaType: there is a body that does not say that it is JSON.
+            BadRequest: it cannot be read.
         """
         if not req.is_json and (req.content_length or "Transfer-Encoding" in req.headers):
             raise UnsupportedMediaType("The body must be application/json.")
-        return super().load_json(req, schema)
-
-    def _handle_invalid_json_error(
-        self, error: Any, req: Any, *args: Any, **kwargs: Any
-    ) -> NoReturn:
-        raise BadRequest("The body is not valid JSON.")
+        body = req.get_data()
+        try:
+            return orjson.loads(body) if body else ma.missing
+        except orjson.JSONDecodeError:
+            raise BadRequest("The body is not valid JSON.") from None
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
@@ -80,7 +81,14 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         self._prepare_doc_cbks.append(_add_header_parameters)
 
     def route(
-        self, rule: str, *, guard: Guard, methods: Sequence[str] = ("GET",), **options: Any
+        self,
+        rule: str,
+        *,
+        guard: Guard,
+        methods: Sequence[str] = ("GET",),
+        keeps_answer: bool | None = None,
+        versioned: bool | None = None,
+        **options: Any,
     ) -> Callable[[View], View]:
         """Register a view.
 
@@ -88,14 +96,27 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             rule: path below the blueprint's prefix.
             guard: who may call it; there is no default.
             methods: HTTP methods, as Flask takes them.
+            keeps_answer: whether Idempotency-Key is obeyed; by default for POST with a token.
+            versioned: whether If-Match is; by default for PATCH and DELETE inside a tenant.
             options: further options of Flask and flask-smorest.
         """
 
+        if keeps_answer is None:
+            keeps_answer = "POST" in methods and bool(guard.security)
+        if versioned is None:
+            versioned = bool({"PATCH", "DELETE"} & set(methods)) and guard.needs_tenant
+
         def decorator(view: View) -> View:
-            outer = idempotent(view) if "POST" in methods and guard.security else view
-            outer = wraps(view)(outer) if outer is not view else _copy(view)
+            outer = idempotent(view) if keeps_answer else _copy(view)
             outer.guard = guard  # type: ignore[attr-defined]
-            _document(outer, guard, methods, has_parameters="<" in rule)
+            errors = _errors(guard, methods, rule)
+            parameters = [TENANT_PARAMETER] if guard.needs_tenant else []
+            if keeps_answer:
+                parameters.append(KEY_PARAMETER)
+            if versioned:
+                parameters.append(IF_MATCH_PARAMETER)
+                errors.add(412)
+            _document(outer, guard, errors, parameters)
             self.add_url_rule(rule, view.__name__, outer, methods=list(methods), **options)
             return view
 
@@ -126,7 +147,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
                 )
                 version = getattr(result, "version", None)
                 if version is not None:
-                    answer.headers["ETag"] = quote_etag(str(version))
+                    answer.headers["ETag"] = etag_of(version, answer.get_data())
                     if "If-None-Match" in request.headers:
                         answer.make_conditional(request)
                 return answer
@@ -135,6 +156,14 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             return wrapper
 
         return decorator
+
+
+def etag_of(version: int, body: bytes) -> str:
+    """The ETag of a row: its version, which If-Match compares, and a checksum of what is shown.
+
+    The checksum stands for what the answer shows of other rows, such as the title of a task's list.
+    """
+    return quote_etag(f"{version}-{zlib.crc32(body):08x}")
 
 
 def expected_version() -> int | None:
@@ -146,7 +175,7 @@ def expected_version() -> int | None:
     header = request.headers.get("If-Match")
     if header is None or header.strip() == "*":
         return None
-    value = header.strip().strip('"')
+    value = header.strip().strip('"').partition("-")[0]
     if not value.isascii() or not value.isdigit() or len(value) > 9:
         raise PreconditionFailedError
     return int(value)
@@ -169,31 +198,28 @@ def _copy(view: View) -> View:
     return wrapper
 
 
-def _document(view: Any, guard: Guard, methods: Sequence[str], *, has_parameters: bool) -> None:
-    """Write down for OpenAPI what the guard asks for, and the errors that any such route gives."""
+def _errors(guard: Guard, methods: Sequence[str], rule: str) -> set[int]:
+    """The errors that any route of this kind can answer."""
     errors = {400, 429, 500, 503}
-    parameters: list[dict[str, Any]] = []
     if guard.security:
         errors |= {401, 403}
     if guard.needs_tenant:
         errors |= {403, 404}
-        parameters.append(TENANT_PARAMETER)
-    if has_parameters:
+    if "<" in rule:
         errors.add(404)
     if {"POST", "PATCH", "DELETE"} & set(methods):
-        errors |= {409}
+        errors.add(409)
     if {"POST", "PATCH"} & set(methods):
         errors |= {413, 415, 422}
-    if "PATCH" in methods or ("DELETE" in methods and guard.needs_tenant):
-        errors.add(412)
-        parameters.append(IF_MATCH_PARAMETER)
-    if "POST" in methods and guard.security:
-        parameters.append(KEY_PARAMETER)
+    return errors
+
+
+def _document(view: Any, guard: Guard, errors: set[int], parameters: list[dict[str, Any]]) -> None:
+    """Write down for OpenAPI what a route asks for and which errors it gives."""
     apidoc = dict(getattr(view, "_apidoc", {}))
-    arguments = apidoc.get("arguments", {})
-    if arguments:
-        errors.add(422)
-        apidoc["arguments"] = {**arguments, "responses": {}}
+    if "arguments" in apidoc:
+        errors = errors | {422}
+        apidoc["arguments"] = {**apidoc["arguments"], "responses": {}}
     responses = apidoc.setdefault("response", {}).setdefault("responses", {})
     for status in sorted(errors - set(responses)):
         responses[status] = [
@@ -203,9 +229,7 @@ def _document(view: Any, guard: Guard, methods: Sequence[str], *, has_parameters
                 "content_type": PROBLEM_TYPE,
             }
         ]
-    manual = dict(apidoc.get("manual_doc", {}))
-    manual["security"] = guard.security
-    apidoc["manual_doc"] = manual
+    apidoc["manual_doc"] = {**apidoc.get("manual_doc", {}), "security": guard.security}
     apidoc["header_parameters"] = parameters
     view._apidoc = apidoc
 

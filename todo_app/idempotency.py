@@ -24,6 +24,8 @@ from todo_app.tenancy import TenantScope
 
 KEPT_FOR = timedelta(hours=24)
 MAX_KEY_LENGTH = 255
+ANYBODY = "anybody"
+"""The caller of a registration: nobody is signed in, so only the same body gets the answer."""
 SWEEP_ROWS = 100
 """Expired keys that each new key takes away with it, so that the table needs no other sweeper."""
 
@@ -54,10 +56,10 @@ class IdempotencyKey(_KeyColumns, Base):
     __tablename__ = "idempotency_keys"
 
 
-class OperatorIdempotencyKey(_KeyColumns, Base):
-    """Answers of the operators' POSTs."""
+class ControlPlaneIdempotencyKey(_KeyColumns, Base):
+    """Answers of the operators' POSTs, and of registrations."""
 
-    __tablename__ = "operator_idempotency_keys"
+    __tablename__ = "idempotency_keys"
     __table_args__ = ({"schema": "public"},)
 
 
@@ -95,9 +97,10 @@ def idempotent(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _once(key: str, work: Callable[[], Response]) -> Response:
-    in_tenant = isinstance(current_session().scope, TenantScope)
-    model = IdempotencyKey if in_tenant else OperatorIdempotencyKey
-    caller: str = g.caller
+    session = current_session()
+    scope = session.scope
+    model = IdempotencyKey if isinstance(scope, TenantScope) else ControlPlaneIdempotencyKey
+    caller: str = g.get("caller", ANYBODY)
     table: Any = model.__table__
     this_key = (table.c.caller == caller) & (table.c.key == key)
     wanted = hashlib.sha256(
@@ -125,6 +128,10 @@ def _once(key: str, work: Callable[[], Response]) -> Response:
             raise IdempotencyConflictError
         return Response(stored.body, status=stored.status, headers=stored.headers)
     response = work()
+    if scope is not None and session.scope is not scope:
+        # A registration has gone on inside its new tenant.
+        session.scope = scope
+        scope.enter(session.connection())
     db.session.execute(
         sa.update(table)
         .where(this_key)

@@ -109,8 +109,10 @@ def paginate(
     """
     column = order_by[request.field]
     direction = column.desc() if request.order == "desc" else column.asc()
+    counted = sa.select(sa.func.count()).select_from(rows.subquery())
+    # Counted apart: a window function would have every row read, sorted and kept for one page.
     window = (
-        rows.add_columns(sa.func.count().over().label("_total"))
+        rows.add_columns(counted.scalar_subquery().label("_total"))
         .order_by(direction.nulls_last(), tie_breaker)
         .limit(request.size)
         .offset((request.page - 1) * request.size)
@@ -121,6 +123,5 @@ def paginate(
     elif request.page == 1:
         total = 0
     else:
-        counted = sa.select(sa.func.count()).select_from(rows.subquery())
         total = db.session.scalar(counted) or 0
     return Page(items, total, request.page, request.size, -(-total // request.size))

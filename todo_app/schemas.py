@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import marshmallow as ma
+from email_validator import EmailNotValidError, validate_email
+
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class Schema(ma.Schema):
@@ -38,17 +43,54 @@ class String(ma.fields.String):
         return text.strip()
 
 
-class Email(ma.fields.Email):
-    """An address in the form that mail servers accept, of at most 254 characters, in lower case."""
+class Email(ma.fields.String):
+    """An address that mail servers accept, of at most 254 characters, in lower case.
+
+    The domain of an international address comes out in ASCII, as mail needs it.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(validate=ma.validate.Length(max=254), **kwargs)
+        metadata = {"format": "email", **kwargs.pop("metadata", {})}
+        super().__init__(metadata=metadata, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
-        if text is None or "\x00" in text:
-            raise ma.ValidationError("Not a valid email address.")
-        return text.lower()
+        try:
+            valid = validate_email(text or "", check_deliverability=False)
+        except EmailNotValidError:
+            raise ma.ValidationError("Not a valid email address.") from None
+        return (valid.ascii_email or valid.normalized).lower()
+
+
+class Boolean(ma.fields.Boolean):
+    """`true` or `false`, and nothing that merely looks like it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if value is not True and value is not False:
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class Time(ma.fields.AwareDateTime):
+    """A moment of the years 2 to 9998: RFC 3339 with any offset comes in, UTC goes out.
+
+    At both ends of the calendar a moment may exist in UTC and not in some other zone, or the other
+    way round; without them no conversion can fail.
+    """
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        moment = super()._deserialize(value, attr, data, **kwargs)
+        # Python reads more forms of ISO 8601 than RFC 3339 has.
+        is_usual = datetime.min.year < moment.year < datetime.max.year
+        if not is_usual or not RFC_3339.fullmatch(value):
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE)
+        return moment.astimezone(UTC)
+
+    def _serialize(
+        self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any
+    ) -> str | float | None:
+        moment = value.astimezone(UTC) if value else None
+        return super()._serialize(moment, attr, obj, **kwargs)
 
 
 def _has_lone_surrogate(text: str) -> bool:

@@ -11,7 +11,7 @@ API_PRIVILEGES = (
     "INSERT ON public.outbox",
     "SELECT ON public.operators",
     "INSERT ON public.operator_audit",
-    "SELECT, INSERT, UPDATE, DELETE ON public.operator_idempotency_keys",
+    "SELECT, INSERT, UPDATE, DELETE ON public.idempotency_keys",
 )
 
 TENANT_PRIVILEGES = ("INSERT ON public.outbox",)

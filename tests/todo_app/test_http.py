@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import Company
-from todo_app import create_app
+from todo_app import create_app, logs
 from todo_app.config import Settings
 from todo_app.database import db
 
@@ -20,11 +20,14 @@ PROBLEM = "application/problem+json"
 
 
 @pytest.fixture
-def with_settings(settings: Settings) -> Callable[..., Flask]:
+def with_settings(settings: Settings) -> Iterator[Callable[..., Flask]]:
+    """Makes applications; asked for before `capsys`, it gives the logs their stream back."""
+
     def make(**changes: object) -> Flask:
         return create_app(dataclasses.replace(settings, **changes))
 
-    return make
+    yield make
+    logs.configure(settings)
 
 
 def test_an_unknown_path_is_a_problem_document(client: FlaskClient) -> None:

@@ -25,7 +25,7 @@ UserPage = page_schema(schemas.UserSchema)
 UserQuery = page_query(tuple(service.ORDER_BY), "last_name")
 
 
-@auth.route("/register", methods=["POST"], guard=Public())
+@auth.route("/register", methods=["POST"], guard=Public(), keeps_answer=True)
 @auth.arguments(schemas.RegisterSchema)
 @auth.response(201, schemas.RegisteredSchema)
 def register(data: dict[str, Any]) -> service.Registration:

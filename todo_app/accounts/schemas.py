@@ -7,7 +7,7 @@ import zoneinfo
 import marshmallow as ma
 
 from todo_app.accounts.passwords import MAX_LENGTH, MIN_LENGTH
-from todo_app.schemas import Email, Schema, String
+from todo_app.schemas import Boolean, Email, Schema, String, Time
 
 LANGUAGES = ("de", "en-US", "fr", "pl")
 
@@ -40,7 +40,7 @@ class UserSchema(Schema):
     uuid = ma.fields.UUID(required=True)
     first_name = ma.fields.String(required=True, metadata={"example": "Ada"})
     last_name = ma.fields.String(required=True, metadata={"example": "Lovelace"})
-    email = ma.fields.String(required=True, metadata={"example": "ada@acme.example"})
+    email = ma.fields.String(required=True, metadata={"example": "ada@acme.com"})
     phone = ma.fields.String(required=True, allow_none=True, metadata={"example": "+48 22 100"})
     is_active = ma.fields.Boolean(required=True)
     is_verified = ma.fields.Boolean(required=True)
@@ -50,8 +50,8 @@ class UserSchema(Schema):
 class UserDetailSchema(UserSchema):
     language = ma.fields.String(required=True, metadata={"example": "en-US"})
     timezone = ma.fields.String(required=True, metadata={"example": "Europe/Warsaw"})
-    created_at = ma.fields.AwareDateTime(required=True)
-    updated_at = ma.fields.AwareDateTime(required=True)
+    created_at = Time(required=True)
+    updated_at = Time(required=True)
 
 
 class UserChangeSchema(Schema):
@@ -59,11 +59,11 @@ class UserChangeSchema(Schema):
 
     first_name = String(min_length=1, max_length=100, metadata={"example": "Ada"})
     last_name = String(min_length=1, max_length=100, metadata={"example": "Lovelace"})
-    email = Email(metadata={"example": "ada@acme.example"})
+    email = Email(metadata={"example": "ada@acme.com"})
     phone = String(allow_none=True, max_length=30, metadata={"example": "+48 22 100"})
     password = _password()
     role_uuid = ma.fields.UUID()
-    is_active = ma.fields.Boolean(truthy={True}, falsy={False})
+    is_active = Boolean()
     language = ma.fields.String(validate=ma.validate.OneOf(LANGUAGES))
     timezone = ma.fields.String(validate=_is_time_zone, metadata={"example": "Europe/Warsaw"})
 
@@ -73,7 +73,7 @@ class UserCreateSchema(UserChangeSchema):
     last_name = String(
         required=True, min_length=1, max_length=100, metadata={"example": "Lovelace"}
     )
-    email = Email(required=True, metadata={"example": "ada@acme.example"})
+    email = Email(required=True, metadata={"example": "ada@acme.com"})
     password = _password(required=True)
     role_uuid = ma.fields.UUID(required=True)
 
@@ -96,7 +96,7 @@ class PersonSchema(Schema):
     last_name = String(
         required=True, min_length=1, max_length=100, metadata={"example": "Lovelace"}
     )
-    email = Email(required=True, metadata={"example": "ada@acme.example"})
+    email = Email(required=True, metadata={"example": "ada@acme.com"})
     phone = String(allow_none=True, max_length=30, metadata={"example": "+48 22 100"})
     password = _password(required=True)
     language = ma.fields.String(validate=ma.validate.OneOf(LANGUAGES))
@@ -122,26 +122,24 @@ class RegisteredSchema(Schema):
 
 
 class LoginSchema(Schema):
-    email = Email(required=True, metadata={"example": "ada@acme.example"})
+    email = Email(required=True, metadata={"example": "ada@acme.com"})
     password = ma.fields.String(
         required=True,
         validate=ma.validate.Length(1, MAX_LENGTH),
         metadata={"example": "correct horse battery", "format": "password"},
     )
-    permanent = ma.fields.Boolean(
+    permanent = Boolean(
         load_default=False,
-        truthy={True},
-        falsy={False},
         metadata={"description": "Stay signed in for 30 days instead of one."},
     )
 
 
 class SessionSchema(Schema):
     token = ma.fields.String(required=True, metadata={"example": "t_acme_1a2b3c4d.<43 characters>"})
-    expires_at = ma.fields.AwareDateTime(required=True)
+    expires_at = Time(required=True)
     user = ma.fields.Nested(UserDetailSchema, required=True)
 
 
 class SessionCheckSchema(Schema):
-    expires_at = ma.fields.AwareDateTime(required=True)
+    expires_at = Time(required=True)
     user = ma.fields.Nested(UserDetailSchema, required=True)

@@ -219,7 +219,7 @@ def add_user(actor: CurrentUser, values: dict[str, Any]) -> User:
 def change_user(
     actor: CurrentUser, user_uuid: uuid.UUID, changes: dict[str, Any], version: int | None
 ) -> User:
-    """Change only what `changes` names; a new password ends the user's sessions.
+    """Change only what `changes` names; a new password or deactivation ends all sessions.
 
     Raises:
         NotFoundError, EmailTakenError, InvalidInputError, ForbiddenError, LastMasterAdminError
@@ -232,12 +232,14 @@ def change_user(
         if role.id != user.role_id:
             _check_not_last_master_admin(user)
             user.role = role
-    if changes.get("is_active") is False:
+    is_deactivated = changes.get("is_active") is False
+    if is_deactivated:
         _check_not_last_master_admin(user)
     password = changes.pop("password", None)
     if password is not None:
         user.password_hash = hash_password(password)
-        db.session.execute(sa.delete(AccessToken).where(AccessToken.user_id == user.id))
+    if password is not None or is_deactivated:
+        _end_sessions(user)
     for column, value in changes.items():
         setattr(user, column, value)
     _flush_unique_email()
@@ -258,7 +260,7 @@ def delete_user(actor: CurrentUser, user_uuid: uuid.UUID, version: int | None) -
     _check_not_last_master_admin(user)
     user.deleted_at = datetime.now(UTC)
     user.is_active = False
-    db.session.execute(sa.delete(AccessToken).where(AccessToken.user_id == user.id))
+    _end_sessions(user)
     db.session.flush()
 
 
@@ -271,8 +273,13 @@ def _get_for_change(actor: CurrentUser, user_uuid: uuid.UUID, version: int | Non
     user = get_user(user_uuid, for_update=True)
     if version is not None and version != user.version:
         raise PreconditionFailedError
-    _check_may_manage(actor, user.role)
+    if user.id != actor.id:
+        _check_may_manage(actor, user.role)
     return user
+
+
+def _end_sessions(user: User) -> None:
+    db.session.execute(sa.delete(AccessToken).where(AccessToken.user_id == user.id))
 
 
 def _check_may_manage(actor: CurrentUser, role: Role) -> None:

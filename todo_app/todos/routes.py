@@ -6,25 +6,13 @@ import uuid
 from typing import Any
 
 from todo_app.auth import SignedIn, current_user
-from todo_app.blueprint import (
-    ERROR_TEXTS,
-    IF_MATCH_PARAMETER,
-    TENANT_PARAMETER,
-    Blueprint,
-    expected_version,
-)
+from todo_app.blueprint import Blueprint, expected_version
 from todo_app.database import transaction
-from todo_app.errors import PROBLEM_TYPE
-from todo_app.idempotency import KEY_PARAMETER
 from todo_app.pagination import Page, PageRequest, page_query, page_schema
-from todo_app.schemas import ProblemSchema
 from todo_app.todos import schemas, service
 
 lists = Blueprint("lists", __name__, url_prefix="/lists", description="Lists of tasks")
 tasks = Blueprint("tasks", __name__, url_prefix="/tasks", description="Things to do")
-
-VERSIONED_POST = {"parameters": [TENANT_PARAMETER, KEY_PARAMETER, IF_MATCH_PARAMETER]}
-"""What OpenAPI says of a POST that honours If-Match."""
 
 CAN_READ = SignedIn("tasks:read")
 CAN_WRITE = SignedIn("tasks:write")
@@ -132,12 +120,8 @@ def delete_task(task_uuid: uuid.UUID) -> None:
         service.delete_task(task_uuid, expected_version())
 
 
-@tasks.route("/<uuid:task_uuid>/complete", methods=["POST"], guard=CAN_WRITE)
+@tasks.route("/<uuid:task_uuid>/complete", methods=["POST"], guard=CAN_WRITE, versioned=True)
 @tasks.response(200, schemas.TaskSchema)
-@tasks.alt_response(
-    412, schema=ProblemSchema, description=ERROR_TEXTS[412], content_type=PROBLEM_TYPE
-)
-@tasks.doc(**VERSIONED_POST)
 def complete_task(task_uuid: uuid.UUID) -> Any:
     """Complete a task
 
@@ -147,12 +131,8 @@ def complete_task(task_uuid: uuid.UUID) -> Any:
         return service.complete_task(task_uuid, expected_version())
 
 
-@tasks.route("/<uuid:task_uuid>/reopen", methods=["POST"], guard=CAN_WRITE)
+@tasks.route("/<uuid:task_uuid>/reopen", methods=["POST"], guard=CAN_WRITE, versioned=True)
 @tasks.response(200, schemas.TaskSchema)
-@tasks.alt_response(
-    412, schema=ProblemSchema, description=ERROR_TEXTS[412], content_type=PROBLEM_TYPE
-)
-@tasks.doc(**VERSIONED_POST)
 def reopen_task(task_uuid: uuid.UUID) -> Any:
     """Reopen a task
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
 from typing import Any
 
 import marshmallow as ma
 
 from todo_app.pagination import PageRequest, page_query
-from todo_app.schemas import Schema, String
+from todo_app.schemas import Schema, String, Time
 from todo_app.todos.models import HIGHEST_PRIORITY, LOWEST_PRIORITY, NEW, STATUSES
 
 MAX_TITLE_LENGTH = 255
@@ -19,31 +17,6 @@ LIST_UUID = "7c1f6c1e-6f0f-4a3e-9a51-3f0e9f2b8a10"
 TASK_UUID = "0b9d6a52-52cb-4a08-8a4e-2f6f5d8b1c77"
 USER_UUID = "d6f1a0a4-92a3-4b7e-a2a6-6d0c5f0b3e21"
 SOME_TIME = "2026-03-01T09:30:00+00:00"
-
-
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-
-
-class Time(ma.fields.AwareDateTime):
-    """A moment of the years 2 to 9998: RFC 3339 with any offset comes in, UTC goes out.
-
-    At both ends of the calendar a moment may exist in UTC and not in some other zone, or the other
-    way round; without them no conversion can fail.
-    """
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
-        moment = super()._deserialize(value, attr, data, **kwargs)
-        # Python reads more forms of ISO 8601 than RFC 3339 has.
-        is_usual = datetime.min.year < moment.year < datetime.max.year
-        if not is_usual or not _RFC_3339.fullmatch(value):
-            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE)
-        return moment.astimezone(UTC)
-
-    def _serialize(
-        self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any
-    ) -> str | float | None:
-        moment = value.astimezone(UTC) if value else None
-        return super()._serialize(moment, attr, obj, **kwargs)
 
 
 class PersonRefSchema(Schema):

@@ -139,7 +139,7 @@ def upgrade() -> None:
         schema="public",
     )
     op.create_table(
-        "operator_idempotency_keys",
+        "idempotency_keys",
         sa.Column("caller", sa.Text, primary_key=True),
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("request_digest", BYTEA, nullable=False),
@@ -164,7 +164,7 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION public.build_schema(text)")
     for table in (
         "firings",
-        "operator_idempotency_keys",
+        "idempotency_keys",
         "operator_audit",
         "operators",
         "outbox",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import Person, registration, sign_in
-from tests.todo_app.accounts.helpers import (
+from tests.todo_app.helpers import (
     BAD_TEXTS,
     LONE_SURROGATE,
     RAW_BODIES,
@@ -218,3 +219,13 @@ def test_registration_takes_post_only(client: FlaskClient) -> None:
     answer = client.get("/auth/register")
     assert_problem(answer, 405)
     assert "POST" in answer.headers["Allow"]
+
+
+def test_a_registration_that_is_sent_again_makes_one_company(client: FlaskClient) -> None:
+    body = registration("Sent again", "again@example.com")
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    first, again = (client.post("/auth/register", json=body, headers=headers) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json == again.json
+    other = registration("Other", "again@example.com")
+    assert client.post("/auth/register", json=other, headers=headers).status_code == 409

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import PASSWORD, Company, Person, sign_in
-from tests.todo_app.accounts.helpers import (
+from tests.todo_app.helpers import (
     BAD_TEXTS,
     LONE_SURROGATE,
     RAW_BODIES,

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from tests.factories import PASSWORD, Company, Person, new_user, sign_in
-from tests.todo_app.accounts.helpers import assert_problem, at_once, statuses
+from tests.todo_app.helpers import assert_problem, at_once, statuses
 
 LAST = "urn:todo:problem:last-master-admin"
 

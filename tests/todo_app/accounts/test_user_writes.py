@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from tests.factories import Company, new_user
-from tests.todo_app.accounts.helpers import (
+from tests.todo_app.helpers import (
     BAD_TEXTS,
     LONE_SURROGATE,
     RAW_BODIES,

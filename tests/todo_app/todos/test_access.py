@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.factories import Company, Person
-from tests.todo_app.accounts.helpers import assert_problem
+from tests.todo_app.helpers import assert_problem
 from tests.todo_app.todos.shapes import add_list, add_task
 
 READS = [("GET", "/lists/"), ("GET", "/lists/{list}"), ("GET", "/tasks/"), ("GET", "/tasks/{task}")]

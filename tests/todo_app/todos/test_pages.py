@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.factories import Company, register
-from tests.todo_app.accounts.helpers import BAD_QUERIES, assert_problem
+from tests.todo_app.helpers import BAD_QUERIES, assert_problem
 from tests.todo_app.todos.shapes import add_list, add_task
 from todo_app.database import db
 

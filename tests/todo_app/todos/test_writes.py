@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from tests.factories import Company
-from tests.todo_app.accounts.helpers import (
+from tests.todo_app.helpers import (
     BAD_TEXTS,
     LONE_SURROGATE,
     RAW_BODIES,
@@ -18,6 +18,7 @@ from tests.todo_app.accounts.helpers import (
     at_once,
     send_raw,
     statuses,
+    version,
 )
 from tests.todo_app.todos.shapes import add_list, add_task, path_of
 
@@ -99,7 +100,7 @@ def test_changes_without_if_match_lose_nothing_at_once(
     )
     assert statuses(answers) == [200] * 4
     task = company.get(path)
-    assert task.headers["ETag"] == '"5"'
+    assert version(task) == 5
     values = [task.json[field] for field in ("title", "description", "priority", "status")]
     assert values == ["T", "D", 4, "done"]
 
@@ -108,7 +109,7 @@ def test_completing_at_once_happens_once(app: Flask, company: Company, home: str
     path = path_of(add_task(company, home))
     answers = at_once(app, *[(company, lambda own: own.post(f"{path}/complete"))] * 4)
     assert statuses(answers) == [200] * 4
-    assert {answer.headers["ETag"] for answer in answers} == {'"2"'}
+    assert {version(answer) for answer in answers} == {2}
     assert len({answer.get_json()["completed_at"] for answer in answers}) == 1
 
 
@@ -165,7 +166,7 @@ def test_a_key_repeats_the_first_answer(company: Company, home: str, kind: str) 
     again = company.post(f"/{kind}/", body, headers=headers)
     assert (first.status_code, again.status_code) == (201, 201)
     assert again.json == first.json
-    assert again.headers["ETag"] == first.headers["ETag"] == '"1"'
+    assert again.headers["ETag"] == first.headers["ETag"]
     for other in (whole(kind, home, title="Other"), {}):
         answer = company.post(f"/{kind}/", other, headers=headers)
         reused = "urn:todo:problem:idempotency-key-reused"

@@ -129,3 +129,8 @@ def inside(app: Flask, slug: str) -> Iterator[None]:
     """Work on a tenant's rows, past the API."""
     with app.app_context(), tenant_scope(slug), transaction():
         yield
+
+
+def version(answer: TestResponse) -> int:
+    """The version that an answer's ETag carries."""
+    return int(answer.headers["ETag"].strip('"').partition("-")[0])
