@@ -66,3 +66,34 @@ def _tables(connection: sa.Connection, schema: str) -> set[str]:
 def _revision(connection: sa.Connection, schema: str) -> str:
     statement = sa.text("SELECT revision FROM public.tenants WHERE schema_name = :schema")
     return str(connection.execute(statement, {"schema": schema}).scalar_one())
+
+
+def test_tenant_schemas_can_be_moved_to_another_server(app: Flask, acme: Company) -> None:
+    """What schema-based sharding asks for: nothing reaches out of a schema, and keys everywhere."""
+    with app.app_context(), db.engines[OPS_BIND].connect() as connection:
+
+        def names(statement: str) -> list[str]:
+            return list(connection.execute(sa.text(statement), {"s": acme.schema_name}).scalars())
+
+        tables = (
+            "SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = :s\\:\\:regnamespace"
+        )
+        outside = "confrelid NOT IN (" + tables + ")"
+        assert (
+            names(
+                f"SELECT conname FROM pg_constraint WHERE contype = 'f' AND conrelid IN ({tables})"
+                f" AND {outside}"
+            )
+            == []
+        )
+        assert (
+            names(f"SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgrelid IN ({tables})")
+            == []
+        )
+        assert (
+            names(
+                f"SELECT relname FROM pg_class WHERE oid IN ({tables}) AND NOT EXISTS (SELECT FROM"
+                " pg_constraint WHERE contype = 'p' AND conrelid = pg_class.oid)"
+            )
+            == []
+        )

@@ -10,6 +10,7 @@ from flask.json.provider import JSONProvider
 from flask_cors import CORS
 from flask_smorest import Api
 from flask_swagger_ui import get_swaggerui_blueprint
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from todo_app import auth, database, errors, histories, logs
 from todo_app.accounts import routes as accounts
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.init_app(app)
     register_blueprints(app, settings)
     init_headers(app, settings)
+    trust_proxies(app, settings)
     return app
 
 
@@ -110,12 +112,18 @@ def register_blueprints(app: Flask, settings: Settings) -> None:
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     for blueprint in (accounts.auth, accounts.users, todos.lists, todos.tasks):
         api.register_blueprint(blueprint)
-    if settings.auth_rate_limit:
-        limiter.limit(settings.auth_rate_limit)(accounts.auth)
     app.register_blueprint(health)
     app.register_blueprint(
         get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "TODO backend"})
     )
+
+
+def trust_proxies(app: Flask, settings: Settings) -> None:
+    """Take a client's address, scheme and host name from the proxies that are known to be there."""
+    if settings.trusted_proxies:
+        number = settings.trusted_proxies
+        fix = ProxyFix(app.wsgi_app, x_for=number, x_proto=number, x_host=number)
+        app.wsgi_app = fix  # type: ignore[method-assign]
 
 
 def init_headers(app: Flask, settings: Settings) -> None:

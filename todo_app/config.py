@@ -49,6 +49,8 @@ class Settings:
     """How clients reach the API; written into mails."""
     cors_origins: tuple[str, ...] = ()
     """Origins of browsers that may call the API; empty allows none."""
+    trusted_proxies: int = 0
+    """How many proxies stand before the API: so many X-Forwarded-* values are believed."""
     max_body_bytes: int = 1024 * 1024
     """Largest request body that is read."""
     auth_rate_limit: str = "30 per minute"

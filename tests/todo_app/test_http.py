@@ -120,6 +120,19 @@ def test_sign_in_is_limited_by_address(with_settings: Callable[..., Flask]) -> N
     assert client.get("/health", environ_base=address).status_code == 200
 
 
+@pytest.mark.parametrize(("proxies", "last_status"), [(1, 404), (0, 429)])
+def test_only_trusted_proxies_tell_a_clients_address(
+    with_settings: Callable[..., Flask], proxies: int, last_status: int
+) -> None:
+    app = with_settings(auth_rate_limit="2 per minute", trusted_proxies=proxies, redis_url="")
+    client = app.test_client()
+    body = {"email": "a@example.com", "password": "x"}
+    for number in range(3):
+        headers = {"tenant": "nobody", "X-Forwarded-For": f"10.1.0.{number}"}
+        status = client.post("/auth/login", json=body, headers=headers).status_code
+    assert status == last_status
+
+
 def test_sign_in_goes_on_while_the_broker_is_away(with_settings: Callable[..., Flask]) -> None:
     app = with_settings(auth_rate_limit="100 per minute", redis_url="redis://127.0.0.1:1/0")
     answer = app.test_client().post("/auth/login", json={}, headers={"tenant": "nobody"})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from flask import request
+from flask import current_app, request
 
 from todo_app.accounts import schemas, service
 from todo_app.auth import InTenant, Public, SignedIn, current_user, parse_token
 from todo_app.blueprint import Blueprint, expected_version
 from todo_app.database import set_scope, transaction
 from todo_app.errors import PROBLEM_TYPE, NotFoundError
+from todo_app.extensions import limiter
 from todo_app.pagination import Page, PageRequest, page_query, page_schema
 from todo_app.schemas import ProblemSchema
 from todo_app.tenancy import TenantScope
@@ -20,6 +21,11 @@ MAX_USER_AGENT_LENGTH = 300
 
 auth = Blueprint("auth", __name__, url_prefix="/auth", description="Registration and sessions")
 users = Blueprint("users", __name__, url_prefix="/users", description="People of the tenant")
+
+limiter.limit(
+    lambda: current_app.config["SETTINGS"].auth_rate_limit,
+    exempt_when=lambda: not current_app.config["SETTINGS"].auth_rate_limit,
+)(auth)
 
 UserPage = page_schema(schemas.UserSchema)
 UserQuery = page_query(tuple(service.ORDER_BY), "last_name")

@@ -22,7 +22,8 @@ from tests.todo_app.helpers import (
     statuses,
 )
 from todo_app.accounts import service
-from todo_app.database import db
+from todo_app.accounts.passwords import hash_password
+from todo_app.database import OPS_BIND, db
 from todo_app.outbox import OutboxMessage
 from todo_app.tenancy import operations
 from todo_app.tenants.models import Tenant
@@ -229,3 +230,31 @@ def test_a_registration_that_is_sent_again_makes_one_company(client: FlaskClient
     assert first.json == again.json
     other = registration("Other", "again@example.com")
     assert client.post("/auth/register", json=other, headers=headers).status_code == 409
+
+
+def test_a_database_that_goes_away_in_the_middle_leaves_no_half_tenant(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def schemas() -> set[str]:
+        with app.app_context(), operations():
+            return set(db.session.scalars(sa.text("SELECT nspname FROM pg_namespace")))
+
+    def lose_connection(password: str) -> str:
+        pid = db.session.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+        with db.engines[OPS_BIND].connect() as connection:
+            # The role of operations may end the API's backends once it is a member of the role.
+            connection.exec_driver_sql("GRANT todo_api TO todo_ops")
+            connection.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+            connection.rollback()
+        return hash_password(password)
+
+    body = registration("Cut off", "cut@example.com")
+    before = schemas()
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "hash_password", lose_connection)
+        answer = client.post("/auth/register", json=body)
+    assert answer.status_code == 503
+    assert schemas() == before
+    with app.app_context(), operations():
+        assert db.session.scalar(sa.select(Tenant).where(Tenant.name == "Cut off")) is None
+    assert client.post("/auth/register", json=body).status_code == 201
