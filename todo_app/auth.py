@@ -10,49 +10,26 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-import uuid
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 from flask import Flask, current_app, g, request
 
-from todo_app.database import db, set_scope
+from todo_app.database import set_scope
 from todo_app.errors import ForbiddenError, UnauthenticatedError
 from todo_app.tenancy import (
     ControlPlane,
+    CurrentUser,
     TenantNotFoundError,
     TenantNotGivenError,
+    Token,
     choose_tenant,
+    current_tenant,
 )
 
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 """OpenAPI's way to say that an operation takes a bearer token."""
 
 _TOKEN = re.compile(r"(t_[a-z0-9_]{1,61})\.([A-Za-z0-9_-]{43})", re.ASCII)
-
-_CURRENT_USER = """
-SELECT u.id, u.uuid, r.name, r.permissions, k.id
-  FROM access_tokens AS k
-  JOIN users AS u ON u.id = k.user_id
-  JOIN roles AS r ON r.id = u.role_id
- WHERE k.digest = %(digest)s AND k.expires_at > now() AND u.is_active AND u.deleted_at IS NULL
-"""
-
-
-class CurrentUser(NamedTuple):
-    """Who sent the request."""
-
-    id: int
-    uuid: uuid.UUID
-    role: str
-    permissions: list[str]
-    token_id: int
-
-
-class Token(NamedTuple):
-    """The two halves of a token."""
-
-    schema_name: str
-    digest: bytes
 
 
 class Guard(Protocol):
@@ -117,7 +94,7 @@ class InTenant:
 
     def __call__(self) -> None:
         """Enter the tenant of the header or host name."""
-        scope = choose_tenant(request, token_tenant=None)
+        scope = choose_tenant(request, token=None)
         if scope is None:
             raise TenantNotGivenError
         set_scope(scope)
@@ -137,26 +114,20 @@ class SignedIn:
         token = parse_token(bearer_token())
         if token is None:
             raise UnauthenticatedError
-        scope = choose_tenant(request, token.schema_name)
+        scope = choose_tenant(request, token)
         assert scope is not None  # noqa: S101 (a token always names a tenant)
         set_scope(scope)
         try:
-            user = find_user(token.digest)
+            current_tenant()
         except TenantNotFoundError:
-            user = None
+            raise UnauthenticatedError from None
+        user = scope.user
         if user is None:
             raise UnauthenticatedError
         g.user = user
         g.caller = str(user.uuid)
         if self.permission and self.permission not in user.permissions:
             raise ForbiddenError(f"Your role lacks the permission {self.permission}.")
-
-
-def find_user(token_digest: bytes) -> CurrentUser | None:
-    """The active user of a session token that has not expired, in the current tenant."""
-    connection = db.session.connection()
-    row = connection.exec_driver_sql(_CURRENT_USER, {"digest": token_digest}).first()
-    return CurrentUser._make(row) if row else None
 
 
 def current_user() -> CurrentUser:

@@ -122,6 +122,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         return decorator
 
+    def arguments(
+        self, schema: type[ma.Schema], *, location: str = "json", **kwargs: Any
+    ) -> Callable[[View], View]:
+        """Read the arguments of the view with `schema`, made once and not for each request."""
+        decorator: Callable[[View], View] = super().arguments(schema(), location=location, **kwargs)
+        return decorator
+
     def response(
         self, status_code: int, schema: type[ma.Schema] | None = None, **kwargs: Any
     ) -> Callable[[View], View]:

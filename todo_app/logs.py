@@ -18,8 +18,6 @@ from todo_app.config import Settings
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _SECRET_PATH = "/auth/verify/"  # noqa: S105 (a path, whose last part is a secret)
 
-log = structlog.get_logger("request")
-
 
 def configure(settings: Settings) -> None:
     """Send everything, structlog's and the standard library's, to standard error in one format."""
@@ -66,6 +64,8 @@ def _to_json(value: Any, default: Any = None, **_: Any) -> str:
 
 def init_app(app: Flask) -> None:
     """Give each request an id, send it back, and log one line when it has been answered."""
+    # Bound once: a logger from `get_logger` is put together anew for each line.
+    log = structlog.get_logger("request").bind()
 
     @app.before_request
     def begin() -> None:

@@ -1,4 +1,4 @@
-"""The page envelope, and the one function that fills it.
+"""The page envelope, and the query that fills it.
 
 `order_by` names come from a list that the feature allows, never from the client's text.
 """
@@ -90,38 +90,51 @@ def contains(text: str) -> str:
     return f"%{escaped}%"
 
 
-def paginate(
-    rows: sa.Select[*tuple[Any, ...]],
-    request: PageRequest,
-    order_by: Mapping[str, Any],
-    tie_breaker: Any,
-) -> Page:
-    """Fetch one page.
+class PageQuery:
+    """Fetches pages of one kind of row; each way to order them is built once.
 
     Args:
         rows: what the pages are made of, without order or limit.
-        request: which page.
-        order_by: for each allowed name, the column or expression to order by.
+        order_by: for each name that a client may give, the column or expression to order by.
         tie_breaker: a unique column, so that equal rows keep one order over all pages.
-
-    Returns:
-        The page; beyond the last one it has no items but still the total.
     """
-    column = order_by[request.field]
-    direction = column.desc() if request.order == "desc" else column.asc()
-    counted = sa.select(sa.func.count()).select_from(rows.subquery())
-    # Counted apart: a window function would have every row read, sorted and kept for one page.
-    window = (
-        rows.add_columns(counted.scalar_subquery().label("_total"))
-        .order_by(direction.nulls_last(), tie_breaker)
-        .limit(request.size)
-        .offset((request.page - 1) * request.size)
-    )
-    items = db.session.execute(window).all()
-    if items:
-        total = items[0]._total
-    elif request.page == 1:
-        total = 0
-    else:
-        total = db.session.scalar(counted) or 0
-    return Page(items, total, request.page, request.size, -(-total // request.size))
+
+    def __init__(
+        self, rows: sa.Select[*tuple[Any, ...]], order_by: Mapping[str, Any], tie_breaker: Any
+    ) -> None:
+        self._rows = rows
+        self._order_by = order_by
+        self._tie_breaker = tie_breaker
+        self._count = sa.select(sa.func.count()).select_from(rows.subquery())
+        self._statements: dict[tuple[str, str], sa.Select[Any]] = {}
+
+    def fetch(self, request: PageRequest, **parameters: Any) -> Page:
+        """Fetch one page; `parameters` are the bound values that the rows ask for.
+
+        Beyond the last page there are no items, but still the total.
+        """
+        connection = db.session.connection()
+        parameters["size"] = request.size
+        parameters["offset"] = (request.page - 1) * request.size
+        items = connection.execute(self._statement(request), parameters).all()
+        if items:
+            total = items[0]._total
+        elif request.page == 1:
+            total = 0
+        else:
+            total = connection.execute(self._count, parameters).scalar_one()
+        return Page(items, total, request.page, request.size, -(-total // request.size))
+
+    def _statement(self, request: PageRequest) -> sa.Select[Any]:
+        key = (request.field, request.order)
+        if key not in self._statements:
+            column = self._order_by[request.field]
+            direction = column.desc() if request.order == "desc" else column.asc()
+            # Counted apart: a window function would have every row read and kept for one page.
+            self._statements[key] = (
+                self._rows.add_columns(self._count.scalar_subquery().label("_total"))
+                .order_by(direction.nulls_last(), self._tie_breaker)
+                .limit(sa.bindparam("size"))
+                .offset(sa.bindparam("offset"))
+            )
+        return self._statements[key]

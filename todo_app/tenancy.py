@@ -1,10 +1,11 @@
 """From a request to its tenant, and from the tenant to the schema of every transaction.
 
 How it travels: `select_tenant()` runs before each request and only decides *which* tenant is meant
-(token, else header, else host name). The first statement of each transaction then looks the tenant
-up in the catalogue and, in the same round trip, makes its schema the whole search_path and its role
-the current role, both until the end of the transaction. A tenant that is unknown, suspended or too
-old is refused there, so jobs and requests obey the same rule.
+(token, else header, else host name). The first statement of each transaction then calls
+`enter_tenant`, which looks the tenant up in the catalogue, makes its schema the whole search_path
+and its role the current role until the end of the transaction, and finds the token's user, all in
+one round trip. A tenant that is unknown, suspended or too old is refused there, so jobs and
+requests obey the same rule.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from flask import Request, current_app
@@ -28,24 +29,11 @@ SCHEMA_PREFIX = "t_"
 
 ACTIVE = "active"
 
-_COLUMNS = "t.id, t.uuid, t.slug, t.schema_name, t.name, t.host, t.state, t.revision"
-
-# The role comes last: after it the catalogue could not be read any more.
 _ENTER = """
-SELECT {columns},
-       (SELECT h.schema_name FROM public.tenants AS h WHERE h.host = %(host)s) AS host_owner,
-       CASE WHEN t.state = 'active' THEN
-            set_config('search_path', quote_ident(t.schema_name), true)
-            || set_config('role', CASE WHEN %(roles)s THEN t.schema_name ELSE 'none' END, true)
-       END
-  FROM public.tenants AS t
- WHERE t.{key_column} = %(key)s
+SELECT * FROM public.enter_tenant(
+    %(by)s, %(key)s, %(host)s, %(oldest)s, %(roles)s, %(digest)s
+)
 """
-
-_ENTER_BY = {
-    column: _ENTER.format(columns=_COLUMNS, key_column=column)
-    for column in ("schema_name", "slug", "host")
-}
 
 _ENTER_CONTROL_PLANE = (
     "SELECT set_config('search_path', 'pg_catalog', true), set_config('role', 'none', true)"
@@ -101,6 +89,16 @@ class CurrentTenant(NamedTuple):
     revision: str
 
 
+class CurrentUser(NamedTuple):
+    """Who sent the request."""
+
+    id: int
+    uuid: uuid.UUID
+    role: str
+    permissions: list[str]
+    token_id: int
+
+
 class ControlPlane:
     """Scope of the API's own role: the catalogue, and no tenant's schema."""
 
@@ -126,6 +124,7 @@ class TenantScope:
         header: the `tenant` header, which must agree.
         host: the host name of the request, which must agree where it belongs to a tenant.
         host_slug: the slug that the host name spells, which must agree.
+        token_digest: of a session's token, whose user is looked up in the same round trip.
     """
 
     bind_key: str | None = None
@@ -138,13 +137,16 @@ class TenantScope:
         header: str | None = None,
         host: str | None = None,
         host_slug: str | None = None,
+        token_digest: bytes | None = None,
     ) -> None:
         self.key = key
         self.by = by
         self.header = header
         self.host = host
         self.host_slug = host_slug
+        self.token_digest = token_digest
         self.tenant: CurrentTenant | None = None
+        self.user: CurrentUser | None = None
 
     def enter(self, connection: sa.Connection) -> None:
         """Look the tenant up and make its schema and role those of the transaction.
@@ -154,20 +156,27 @@ class TenantScope:
             transaction has no tenant then and must be rolled back.
         """
         settings: Settings = current_app.config["SETTINGS"]
-        row = connection.exec_driver_sql(
-            _ENTER_BY[self.by],
-            {"key": self.key, "host": self.host, "roles": settings.tenant_roles},
-        ).first()
-        if row is None:
+        oldest = settings.required_revision or REQUIRED_REVISION
+        parameters = {
+            "by": self.by,
+            "key": self.key,
+            "host": self.host,
+            "oldest": oldest,
+            "roles": settings.tenant_roles,
+            "digest": self.token_digest,
+        }
+        row = connection.exec_driver_sql(_ENTER, parameters).one()
+        if row.id is None:
             raise TenantNotGivenError if self.by == "host" else TenantNotFoundError
         tenant = CurrentTenant._make(row[:8])
         self._check_agreement(tenant, host_owner=row.host_owner)
         if tenant.state != ACTIVE:
             raise TenantInactiveError
-        if tenant.revision < (settings.required_revision or REQUIRED_REVISION):
+        if tenant.revision < oldest:
             raise TenantBehindError
         saw_schema(connection, tenant.schema_name)
         self.tenant = tenant
+        self.user = CurrentUser._make(row[9:]) if row.user_id is not None else None
 
     def _check_agreement(self, tenant: CurrentTenant, host_owner: str | None) -> None:
         if self.header and self.header not in (tenant.slug, tenant.schema_name):
@@ -214,12 +223,19 @@ def operations() -> Iterator[None]:
         yield
 
 
-def choose_tenant(request: Request, token_tenant: str | None) -> TenantScope | None:
+class Token(NamedTuple):
+    """The two halves of a token: where its tenant is, and the digest of its secret."""
+
+    schema_name: str
+    digest: bytes
+
+
+def choose_tenant(request: Request, token: Token | None) -> TenantScope | None:
     """The tenant that a request means: by its token, else its header, else its host name.
 
     Args:
         request: the request.
-        token_tenant: schema name that the bearer token carries, where there is one.
+        token: the bearer token, where there is one.
 
     Returns:
         A scope that checks on entering that all three agree; None where nothing names a tenant.
@@ -230,9 +246,9 @@ def choose_tenant(request: Request, token_tenant: str | None) -> TenantScope | N
     host_slug = None
     if settings.host_domain and host.endswith("." + settings.host_domain):
         host_slug = host[: -len(settings.host_domain) - 1]
-    agree = {"header": header, "host": host, "host_slug": host_slug}
-    if token_tenant:
-        return TenantScope(token_tenant, "schema_name", **agree)
+    agree: dict[str, Any] = {"header": header, "host": host, "host_slug": host_slug}
+    if token:
+        return TenantScope(token.schema_name, "schema_name", token_digest=token.digest, **agree)
     if header:
         # A schema name has an underscore, a slug never has.
         return TenantScope(header, "schema_name" if "_" in header else "slug", **agree)

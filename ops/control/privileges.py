@@ -8,6 +8,7 @@ API_PRIVILEGES = (
     "SELECT ON public.alembic_version",
     "SELECT, INSERT, UPDATE ON public.tenants",
     "EXECUTE ON FUNCTION public.claim_schema(text)",
+    "EXECUTE ON FUNCTION public.enter_tenant(text, text, text, text, boolean, bytea)",
     "INSERT ON public.outbox",
     "SELECT ON public.operators",
     "INSERT ON public.operator_audit",

@@ -75,6 +75,7 @@ def hammer(app: Flask, companies: list[Company]) -> Counter[int]:
     """
     answers: Counter[int] = Counter()
     leaks: list[str] = []
+
     def ask(seed: int) -> None:
         chance = random.Random(seed)
         client = app.test_client()

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from todo_app import outbox
 from todo_app.accounts.models import ADMIN, MASTER_ADMIN, AccessToken, Role, User
 from todo_app.accounts.passwords import hash_password, verify_password
-from todo_app.auth import CurrentUser, digest, new_secret
+from todo_app.auth import digest, new_secret
 from todo_app.database import db
 from todo_app.errors import (
     ConflictError,
@@ -21,8 +21,8 @@ from todo_app.errors import (
     PreconditionFailedError,
     UnauthenticatedError,
 )
-from todo_app.pagination import Page, PageRequest, contains, paginate
-from todo_app.tenancy import current_tenant, enter_new_tenant
+from todo_app.pagination import Page, PageQuery, PageRequest, contains
+from todo_app.tenancy import CurrentUser, current_tenant, enter_new_tenant
 from todo_app.tenants import service as tenants
 from todo_app.tenants.models import Tenant
 
@@ -49,6 +49,19 @@ ORDER_BY = {
     "email": User.email,
     "created_at": User.created_at,
 }
+_PAGES = PageQuery(_USERS, ORDER_BY, User.id)
+_PATTERN = sa.bindparam("pattern", type_=sa.Text)
+_SEARCH = PageQuery(
+    _USERS.where(
+        sa.or_(
+            User.first_name.ilike(_PATTERN),
+            User.last_name.ilike(_PATTERN),
+            User.email.ilike(_PATTERN),
+        )
+    ),
+    ORDER_BY,
+    User.id,
+)
 
 
 class EmailTakenError(ConflictError):
@@ -170,17 +183,9 @@ def log_out(token_id: int) -> None:
 
 def page_of_users(request: PageRequest) -> Page:
     """A page of the tenant's users; `search` looks into names and address."""
-    rows = _USERS
     if request.search:
-        pattern = contains(request.search)
-        rows = rows.where(
-            sa.or_(
-                User.first_name.ilike(pattern),
-                User.last_name.ilike(pattern),
-                User.email.ilike(pattern),
-            )
-        )
-    return paginate(rows, request, ORDER_BY, User.id)
+        return _SEARCH.fetch(request, pattern=contains(request.search))
+    return _PAGES.fetch(request)
 
 
 def count_users() -> int:

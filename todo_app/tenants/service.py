@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from todo_app.database import db
 from todo_app.errors import ConflictError, InvalidInputError
-from todo_app.pagination import Page, PageRequest, contains, paginate
+from todo_app.pagination import Page, PageQuery, PageRequest, contains
 from todo_app.tenancy import SCHEMA_PREFIX, TenantNotFoundError
 from todo_app.tenants.models import ACTIVE, DELETING, SUSPENDED, Tenant
 
@@ -121,7 +121,7 @@ def page(request: PageRequest) -> Page:
     if request.search:
         pattern = contains(request.search)
         rows = rows.where(sa.or_(table.c.slug.ilike(pattern), table.c.name.ilike(pattern)))
-    return paginate(rows, request, ORDER_BY, table.c.id)
+    return PageQuery(rows, ORDER_BY, table.c.id).fetch(request)
 
 
 def change(key: str, changes: dict[str, Any]) -> Tenant:

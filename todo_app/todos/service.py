@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from todo_app.accounts.models import User
-from todo_app.auth import CurrentUser
 from todo_app.database import db
 from todo_app.errors import InvalidInputError, NotFoundError, PreconditionFailedError
-from todo_app.pagination import Page, PageRequest, contains, paginate
+from todo_app.pagination import Page, PageQuery, PageRequest, contains
+from todo_app.tenancy import CurrentUser
 from todo_app.todos.models import DONE, NEW, Task, TodoList
 
 NO_SUCH_LIST = "There is no such list."
@@ -90,7 +90,7 @@ def page_of_lists(request: PageRequest) -> Page:
         rows = rows.where(
             sa.or_(TodoList.title.ilike(pattern), TodoList.description.ilike(pattern))
         )
-    return paginate(rows, request, LISTS_ORDER_BY, TodoList.id)
+    return PageQuery(rows, LISTS_ORDER_BY, TodoList.id).fetch(request)
 
 
 def get_list(list_uuid: uuid.UUID) -> Shown:
@@ -153,7 +153,7 @@ def page_of_tasks(request: PageRequest, filters: dict[str, Any]) -> Page:
         rows = rows.where(Task.assignee_id == assignee.scalar_subquery())
     if "status" in filters:
         rows = rows.where(Task.status == filters["status"])
-    return paginate(rows, request, TASKS_ORDER_BY, Task.id)
+    return PageQuery(rows, TASKS_ORDER_BY, Task.id).fetch(request)
 
 
 def get_task(task_uuid: uuid.UUID) -> Shown:

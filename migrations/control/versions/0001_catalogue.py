@@ -52,6 +52,58 @@ END
 $$
 """
 
+ENTER_TENANT = """
+CREATE FUNCTION public.enter_tenant(
+    key_column text, key text, host_name text, oldest_revision text, use_role boolean,
+    token_digest bytea,
+    OUT id bigint, OUT uuid uuid, OUT slug text, OUT schema_name text, OUT name text,
+    OUT host text, OUT state text, OUT revision text, OUT host_owner text,
+    OUT user_id bigint, OUT user_uuid uuid, OUT role text, OUT permissions text[],
+    OUT token_id bigint
+) LANGUAGE plpgsql AS $$
+-- Finds a tenant and, where it can be served, makes its schema the search_path and its role the
+-- current one until the end of the transaction; then finds the user of a token in that schema.
+-- One round trip, and PostgreSQL keeps the plans.
+DECLARE
+    t public.tenants;
+BEGIN
+    IF key_column = 'schema_name' THEN
+        SELECT * INTO t FROM public.tenants AS c WHERE c.schema_name = key;
+    ELSIF key_column = 'slug' THEN
+        SELECT * INTO t FROM public.tenants AS c WHERE c.slug = key;
+    ELSE
+        SELECT * INTO t FROM public.tenants AS c WHERE c.host = key;
+    END IF;
+    id := t.id; uuid := t.uuid; slug := t.slug; schema_name := t.schema_name; name := t.name;
+    host := t.host; state := t.state; revision := t.revision;
+    IF host_name IS NOT NULL THEN
+        SELECT c.schema_name INTO host_owner FROM public.tenants AS c WHERE c.host = host_name;
+    END IF;
+    IF id IS NULL OR state <> 'active' OR revision < oldest_revision THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('search_path', quote_ident(schema_name), true);
+    -- After this the catalogue can no longer be read.
+    PERFORM set_config('role', CASE WHEN use_role THEN schema_name ELSE 'none' END, true);
+    IF token_digest IS NOT NULL THEN
+        SELECT u.id, u.uuid, r.name, r.permissions, k.id
+          INTO user_id, user_uuid, role, permissions, token_id
+          FROM access_tokens AS k
+          JOIN users AS u ON u.id = k.user_id
+          JOIN roles AS r ON r.id = u.role_id
+         WHERE k.digest = token_digest AND k.expires_at > now()
+           AND u.is_active AND u.deleted_at IS NULL;
+    END IF;
+END
+$$
+"""
+
+FUNCTIONS = (
+    "enter_tenant(text, text, text, text, boolean, bytea)",
+    "claim_schema(text)",
+    "build_schema(text)",
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -95,8 +147,9 @@ def upgrade() -> None:
     )
     op.execute(BUILD_SCHEMA)
     op.execute(CLAIM_SCHEMA)
-    op.execute("REVOKE EXECUTE ON FUNCTION public.build_schema(text) FROM PUBLIC")
-    op.execute("REVOKE EXECUTE ON FUNCTION public.claim_schema(text) FROM PUBLIC")
+    op.execute(ENTER_TENANT)
+    for function in FUNCTIONS:
+        op.execute(f"REVOKE EXECUTE ON FUNCTION public.{function} FROM PUBLIC")
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
@@ -160,8 +213,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION public.claim_schema(text)")
-    op.execute("DROP FUNCTION public.build_schema(text)")
+    for function in FUNCTIONS:
+        op.execute(f"DROP FUNCTION public.{function}")
     for table in (
         "firings",
         "idempotency_keys",
