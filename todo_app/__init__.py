@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 from flask import Flask, Response, request
@@ -41,7 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     migrate.init_app(app, db, directory=str(histories.DIRECTORY))
     logs.init_app(app)
     init_request_checks(app)
-    limiter.init_app(app)
+    limit_sign_in(app)
     auth.init_app(app)
     errors.init_app(app)
     register_blueprints(app, settings)
@@ -100,6 +102,32 @@ def init_request_checks(app: Flask) -> None:
     def refuse_null_bytes() -> None:
         if "\x00" in request.path or b"%00" in request.query_string:
             raise NullByteError
+
+
+def limit_sign_in(app: Flask) -> None:
+    """Count requests to `/auth`.
+
+    Flask-Limiter would look at every request, which costs a small one a tenth of its time: its
+    hooks are wrapped so that they run for the one blueprint that has limits.
+    """
+    tables: list[dict[Any, list[Any]]] = [
+        app.before_request_funcs,
+        app.after_request_funcs,
+        app.teardown_request_funcs,
+    ]
+    before = [len(table.get(None, ())) for table in tables]
+    limiter.init_app(app)
+    for table, start in zip(tables, before, strict=True):
+        table[None][start:] = [_only_for_auth(hook) for hook in table[None][start:]]
+
+
+def _only_for_auth(hook: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any) -> Any:
+        if request.blueprint == accounts.auth.name:
+            return hook(*args)
+        return args[0] if args else None
+
+    return run
 
 
 def register_blueprints(app: Flask, settings: Settings) -> None:

@@ -105,7 +105,7 @@ class PageQuery:
         self._rows = rows
         self._order_by = order_by
         self._tie_breaker = tie_breaker
-        self._count = sa.select(sa.func.count()).select_from(rows.subquery())
+        self._count = rows.with_only_columns(sa.func.count(), maintain_column_froms=True)
         self._statements: dict[tuple[str, str], sa.Select[Any]] = {}
 
     def fetch(self, request: PageRequest, **parameters: Any) -> Page:

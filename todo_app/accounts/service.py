@@ -29,7 +29,11 @@ from todo_app.tenants.models import Tenant
 SESSION_LASTS = timedelta(days=1)
 PERMANENT_SESSION_LASTS = timedelta(days=30)
 
-_ROLE = sa.func.jsonb_build_object("uuid", Role.uuid, "name", Role.name, "title", Role.title)
+_ROLE = (
+    sa.select(sa.func.jsonb_build_object("uuid", Role.uuid, "name", Role.name, "title", Role.title))
+    .where(Role.id == User.role_id)
+    .scalar_subquery()
+)
 _USER_COLUMNS = (
     User.uuid,
     User.first_name,
@@ -40,9 +44,7 @@ _USER_COLUMNS = (
     User.is_verified,
     _ROLE.label("role"),
 )
-_USERS = (
-    sa.select(*_USER_COLUMNS).join(Role, Role.id == User.role_id).where(User.deleted_at.is_(None))
-)
+_USERS = sa.select(*_USER_COLUMNS).where(User.deleted_at.is_(None))
 ORDER_BY = {
     "last_name": User.last_name,
     "first_name": User.first_name,

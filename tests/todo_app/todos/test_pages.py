@@ -171,5 +171,5 @@ def test_the_number_of_statements_does_not_grow_with_the_page(
         with counted_statements(app) as statements:
             crowd.get(f"{path}?size={size}")
         numbers.append(len(statements))
-    # Enter the tenant, find the user, read the page.
-    assert numbers == [3, 3, 3]
+    # Enter the tenant and find the user, then read the page.
+    assert numbers == [2, 2, 2]
