@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+import limits
 
 
 class ConfigError(Exception):
@@ -96,6 +99,16 @@ class Settings:
         for name in ("pool_size", "pool_timeout", "pool_max_schemas", "max_body_bytes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name.upper()} must be at least 1")
+        for name in ("spare_schemas", "trusted_proxies"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name.upper()} must not be negative")
+        if self.log_level not in logging.getLevelNamesMapping():
+            raise ConfigError("LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+        if self.auth_rate_limit:
+            try:
+                limits.parse_many(self.auth_rate_limit)
+            except ValueError:
+                raise ConfigError("AUTH_RATE_LIMIT must read like `30 per minute`") from None
         if self.log_format not in ("json", "console"):
             raise ConfigError("LOG_FORMAT must be json or console")
         for name in ("database_url", "ops_database_url"):

@@ -11,8 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import PASSWORD, Company
+from todo_app import database
 from todo_app.config import Settings
-from todo_app.database import ScopeMissingError, db, in_scope, set_scope, transaction
+from todo_app.database import OPS_BIND, ScopeMissingError, db, in_scope, set_scope, transaction
 from todo_app.tenancy import (
     ControlPlane,
     TenantNotFoundError,
@@ -243,3 +244,27 @@ def test_in_scope_restores_the_outer_session(app: Flask, acme: Company) -> None:
         with in_scope(ControlPlane()):
             assert db.session() is not outer
         assert db.session() is outer
+
+
+def test_an_idle_connection_is_tried_before_use(
+    app: Flask, acme: Company, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from todo_app import create_app
+
+    url = f"{settings.database_url}?application_name=idle"
+    small = create_app(dataclasses.replace(settings, database_url=url, pool_size=1))
+    client = small.test_client()
+    assert client.get("/users/", headers=acme.headers).status_code == 200
+    monkeypatch.setattr(database, "PING_AFTER_SECONDS", 0)
+    assert client.get("/users/", headers=acme.headers).status_code == 200
+    with app.app_context(), db.engines[OPS_BIND].connect() as connection:
+        connection.exec_driver_sql("GRANT todo_api TO todo_ops")
+        ended = connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE application_name = 'idle'"
+        ).scalar()
+        connection.rollback()
+    assert ended is True
+    assert client.get("/users/", headers=acme.headers).status_code == 200
+    with small.app_context():
+        db.engines[None].dispose()
