@@ -36,7 +36,6 @@ task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1
 task_time_limit = int(LONGEST_TASK.total_seconds())
-task_soft_time_limit = task_time_limit - 60
 worker_soft_shutdown_timeout = 20.0
 worker_enable_soft_shutdown_on_idle = True
 

@@ -11,6 +11,8 @@ from bench.result import Options, Ratio, Result, Row
 from bench.turns import Place, medians, rates, take_turns
 
 TARGET = ">= 0.8"
+WARM_UP_TURNS = 5
+"""Before it is measured: until the connections have met the tenants that they are going to keep."""
 
 
 def run(installation: Installation, options: Options) -> Result:
@@ -30,6 +32,7 @@ def run(installation: Installation, options: Options) -> Result:
         one = Place(url, [callers[0]] * len(callers), app.pid, database)
         driver(url, one.callers, 1)
         note_memory()
+        driver(url, spread, WARM_UP_TURNS * options.seconds)
         places = {"one tenant": one, "all tenants": Place(url, spread, app.pid, database)}
         turns = take_turns(driver, places, options, note_memory)
     largest = max(memory, key=lambda sample: sample.private)

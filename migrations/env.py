@@ -13,10 +13,18 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from todo_app.database import OPS_BIND, db, quote_identifier
-from todo_app.histories import CONTROL, CONTROL_SCHEMA, SCHEMA_PLACEHOLDER, TENANT
+from todo_app.histories import (
+    BOUND_WAITING,
+    CONTROL,
+    CONTROL_SCHEMA,
+    LOCK_SCHEMA,
+    SCHEMA_PLACEHOLDER,
+    TENANT,
+)
 
 config = context.config
 arguments = context.get_x_argument(as_dictionary=True)
@@ -31,8 +39,15 @@ def connect() -> Iterator[sa.Connection]:
         yield given
         return
     with db.engines[OPS_BIND].connect() as connection:
-        # It is closed in the end, not pooled: its search_path and timeouts must not live on.
+        # It is closed in the end, not pooled: its search_path, timeout and lock must not live on.
         connection.detach()
+        connection.execute(BOUND_WAITING)
+        if (
+            history == TENANT
+            and not connection.execute(LOCK_SCHEMA, {"schema": find_schema(connection)}).scalar()
+        ):
+            raise CommandError("another operation works on this tenant")
+        connection.commit()
         yield connection
 
 
@@ -47,7 +62,6 @@ def find_schema(connection: sa.Connection) -> str:
         sa.text("SELECT schema_name FROM public.tenants WHERE :name IN (slug, schema_name)"),
         {"name": name},
     ).scalar()
-    connection.commit()
     if schema is None:
         raise CommandError(f"there is no tenant {name!r}")
     return str(schema)
@@ -57,9 +71,12 @@ def note_revision(schema: str) -> Any:
     """Keep the catalogue's copy of the revision true, in the transaction of each revision."""
 
     def callback(ctx: Any, heads: set[str], **_: Any) -> None:
-        ctx.connection.execute(
-            sa.text("UPDATE public.tenants SET revision = :revision WHERE schema_name = :schema"),
-            {"revision": max(heads, default=""), "schema": schema},
+        columns = (sa.column(name, sa.Text) for name in ("revision", "schema_name"))
+        tenants = sa.table("tenants", *columns, schema="public")
+        ctx.execute(
+            sa.update(tenants)
+            .where(tenants.c.schema_name == schema)
+            .values(revision=max(heads, default=""))
         )
 
     return callback
@@ -72,7 +89,7 @@ def run_online(connection: sa.Connection) -> None:
     connection.exec_driver_sql(f"SET search_path TO {path}")
     connection.commit()
     options: dict[str, Any] = {"version_table_schema": schema, "target_metadata": db.metadata}
-    if arguments.get("dry_run", "").lower() in ("1", "true", "yes"):
+    if config.attributes["dry_run"]:
         run_offline(schema, starting_rev=current_revision(connection, schema))
         return
     if history == TENANT:
@@ -84,7 +101,8 @@ def run_online(connection: sa.Connection) -> None:
 
 def run_offline(schema: str, starting_rev: str | None = None) -> None:
     """Print the SQL of the revisions."""
-    if history == TENANT and schema != SCHEMA_PLACEHOLDER:
+    is_real_tenant = history == TENANT and schema != SCHEMA_PLACEHOLDER
+    if is_real_tenant:
         print(f"SET search_path TO {quote_identifier(schema)};")  # noqa: T201 (it is the output)
     context.configure(
         dialect_name="postgresql",
@@ -95,6 +113,7 @@ def run_offline(schema: str, starting_rev: str | None = None) -> None:
         starting_rev=starting_rev,
         transactional_ddl=schema != SCHEMA_PLACEHOLDER,
         transaction_per_migration=True,
+        on_version_apply=note_revision(schema) if is_real_tenant else None,
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -102,8 +121,6 @@ def run_offline(schema: str, starting_rev: str | None = None) -> None:
 
 def current_revision(connection: sa.Connection, schema: str) -> str | None:
     """The revision that a schema's own version table holds."""
-    from alembic.runtime.migration import MigrationContext
-
     opts = {"version_table_schema": schema}
     revision = MigrationContext.configure(connection, opts=opts).get_current_revision()
     connection.rollback()

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from celery import Celery, Task, signals
+from celery import current_app as current_celery
 from flask import Flask
 
 from ops.schedule import JOB_HEADER, SLOT_HEADER, take
@@ -57,8 +58,6 @@ def make_celery(app: Flask) -> Celery:
 @signals.worker_process_init.connect
 def _forget_connections(**_: Any) -> None:
     """Give each worker process connections of its own: a socket must not be shared by a fork."""
-    from celery import current_app
-
-    with current_app.flask_app.app_context():
+    with current_celery.flask_app.app_context():
         for engine in db.engines.values():
             engine.dispose(close=False)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from todo_app.config import ConfigError
-from todo_app.errors import AppError, UnavailableError
+from todo_app.errors import AppError, UnavailableError, first_line
 
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
@@ -81,9 +81,3 @@ class OpsGroup(AppGroup):
 def _with_fields(error: AppError) -> str:
     fields = (error.errors or {}).get("json", {})
     return " ".join([error.detail, *(f"{name}: {' '.join(text)}" for name, text in fields.items())])
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, as the database or library worded it."""
-    cause = getattr(error, "orig", None) or error
-    return (str(cause).strip().splitlines() or [type(cause).__name__])[0]

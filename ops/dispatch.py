@@ -107,5 +107,31 @@ def look(run_id: str) -> Run:
     return Run(run_id, state, len(metas), len(done), outcomes, errors)
 
 
+def is_lost(run_id: str, queue: str) -> bool:
+    """Whether what is left of a run is neither in a worker's hands nor waiting in its queue.
+
+    So it is when a worker was killed: the broker gives its messages to another one only after the
+    visibility timeout.
+
+    Raises:
+        BrokerAwayError
+    """
+    celery = celery_app()
+    inspect = celery.control.inspect(timeout=WORKER_REPLIES_WITHIN_SECONDS)
+    try:
+        pending = {
+            task_id
+            for task_id in json.loads(celery.backend.get(_key(run_id)))
+            if celery.backend.get_task_meta(task_id)["status"] not in READY_STATES
+        }
+        held = [*(inspect.active() or {}).values(), *(inspect.reserved() or {}).values()]
+        with celery.connection_for_write() as connection:
+            waiting = connection.default_channel.client.llen(queue)
+    except BROKER_ERRORS:
+        raise BrokerAwayError from None
+    in_hands = {task["id"] for tasks in held for task in tasks}
+    return bool(pending) and not waiting and not pending & in_hands
+
+
 def _key(run_id: str) -> str:
     return f"todo-run-{run_id}"

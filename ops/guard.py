@@ -31,7 +31,8 @@ class OperatorGuard:
             operator = job.find(token)
             if operator is None:
                 raise UnauthenticatedError
-            allowed = self.scope in operator.scopes
+            is_valid = job.is_valid(operator)
+            allowed = is_valid and self.scope in operator.scopes
             job.record(
                 operator.name,
                 f"{request.method} {request.endpoint}",
@@ -40,6 +41,8 @@ class OperatorGuard:
                 address=request.remote_addr or "",
                 request_id=g.request_id,
             )
+        if not is_valid:
+            raise UnauthenticatedError
         if not allowed:
             raise ForbiddenError(f"This token lacks the scope {self.scope}.")
         g.caller = f"operator:{operator.name}"

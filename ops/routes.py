@@ -10,7 +10,7 @@ from ops.guard import OperatorGuard
 from ops.operators.job import TENANTS_READ, TENANTS_WRITE, UPGRADES_RUN
 from ops.upgrades import job as upgrades
 from ops.upgrades import tasks
-from todo_app.blueprint import Blueprint
+from todo_app.blueprint import Blueprint, expected_versions
 from todo_app.database import transaction
 from todo_app.errors import UnavailableError
 from todo_app.pagination import Page, PageRequest, page_query, page_schema
@@ -76,7 +76,7 @@ def upgrade_tenant(query: dict[str, str], slug: str) -> dispatch.Run:
 def change_tenant(data: dict[str, Any], slug: str) -> Tenant:
     """Rename, suspend, activate or describe a tenant"""
     with transaction():
-        return service.change(slug, data)
+        return service.change(slug, data, expected_versions())
 
 
 @cc.route("/<string:slug>", methods=["DELETE"], guard=OperatorGuard(TENANTS_WRITE))
@@ -88,7 +88,7 @@ def delete_tenant(query: dict[str, str], slug: str) -> Tenant:
     It is closed at once; its schema is dropped by the next run of the job that does this.
     """
     with transaction():
-        return service.mark_deleting(slug, query["confirm"])
+        return service.mark_deleting(slug, query["confirm"], expected_versions())
 
 
 def _upgrade(to: str, slugs: list[str]) -> dispatch.Run:

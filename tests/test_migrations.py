@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -11,6 +13,7 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 
 from tests.factories import Company
+from todo_app import histories
 from todo_app.config import Settings
 from todo_app.database import OPS_BIND, Base, db, driver_url
 from todo_app.extensions import migrate
@@ -97,3 +100,16 @@ def test_tenant_schemas_can_be_moved_to_another_server(app: Flask, acme: Company
             )
             == []
         )
+
+
+@pytest.mark.parametrize("history", ["control", "tenant"])
+def test_a_new_revision_can_be_loaded_as_it_is_made(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, history: str
+) -> None:
+    (tmp_path / history / "versions").mkdir(parents=True)
+    monkeypatch.setattr(histories, "DIRECTORY", tmp_path)
+    with app.app_context():
+        config = migrate.get_config(x_arg=f"history={history}")
+        made = command.revision(config, "Add something", rev_id="9998")
+    assert tmp_path in Path(made.path).parents
+    compile(Path(made.path).read_text(), made.path, "exec")

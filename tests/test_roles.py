@@ -109,3 +109,32 @@ def test_commands_say_that_the_control_plane_is_missing(install: Install) -> Non
     result = install("todo_ops").test_cli_runner().invoke(args=["tenants", "list"])
     assert result.exit_code == 1
     assert "flask control upgrade" in result.output
+
+
+def test_tenant_roles_cannot_be_switched_on_over_tenants_without_one(install: Install) -> None:
+    other = install("todo_api", tenant_roles=False)
+    assert other.test_cli_runner().invoke(args=["control", "upgrade"]).exit_code == 0
+    register(other.test_client())
+    other.config["SETTINGS"] = dataclasses.replace(other.config["SETTINGS"], tenant_roles=True)
+    result = other.test_cli_runner().invoke(args=["control", "upgrade"])
+    assert result.exit_code == 2
+    assert "cannot be switched on" in result.output
+
+
+def test_spares_of_other_roles_are_replaced(install: Install) -> None:
+    other = install("todo_api", tenant_roles=False)
+    assert other.test_cli_runner().invoke(args=["control", "upgrade"]).exit_code == 0
+    other.config["SETTINGS"] = dataclasses.replace(other.config["SETTINGS"], tenant_roles=True)
+    assert other.test_cli_runner().invoke(args=["control", "upgrade"]).exit_code == 0
+    assert register(other.test_client()).get("/users/").status_code == 200
+
+
+def test_older_code_leaves_a_newer_control_plane_alone(install: Install) -> None:
+    other = install("todo_ops", tenant_roles=False)
+    assert other.test_cli_runner().invoke(args=["control", "upgrade"]).exit_code == 0
+    with other.app_context(), db.engines[OPS_BIND].begin() as connection:
+        connection.exec_driver_sql("UPDATE public.alembic_version SET version_num = '9999'")
+    result = other.test_cli_runner().invoke(args=["control", "upgrade"])
+    assert result.exit_code == 0, result.output
+    assert "Control plane at 9999" in result.output
+    assert other.test_client().get("/health/ready").status_code == 200

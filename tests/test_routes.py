@@ -114,10 +114,9 @@ def test_another_tenants_ids_are_404(
         kind = operation.path.split("/")[1]
         path = fill(operation.path, ids[kind])
         body = {} if operation.method == "PATCH" else None
-        assert company.call(operation.method, path, json=body).status_code not in (404, 405) or (
-            operation.method == "DELETE"
-        )
         assert globex.call(operation.method, path, json=body).status_code == 404, operation[:2]
+        # The same call is good for those whose it is, so only the owner can make the difference.
+        assert company.call(operation.method, path, json=body).status_code < 300, operation[:2]
         ids = things_of(company)
         checked += 1
     assert checked >= 9

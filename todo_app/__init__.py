@@ -45,7 +45,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_request_checks(app)
     limit_sign_in(app)
     auth.init_app(app)
-    errors.init_app(app)
     register_blueprints(app, settings)
     init_headers(app, settings)
     trust_proxies(app, settings)

@@ -22,7 +22,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.http import quote_etag
 
 from todo_app.auth import Guard
-from todo_app.errors import PROBLEM_TYPE, PreconditionFailedError
+from todo_app.errors import PROBLEM_TYPE
 from todo_app.idempotency import KEY_PARAMETER, idempotent
 from todo_app.schemas import ProblemSchema
 
@@ -97,14 +97,14 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             guard: who may call it; there is no default.
             methods: HTTP methods, as Flask takes them.
             keeps_answer: whether Idempotency-Key is obeyed; by default for POST with a token.
-            versioned: whether If-Match is; by default for PATCH and DELETE inside a tenant.
+            versioned: whether If-Match is; by default for PATCH and DELETE.
             options: further options of Flask and flask-smorest.
         """
 
         if keeps_answer is None:
             keeps_answer = "POST" in methods and bool(guard.security)
         if versioned is None:
-            versioned = bool({"PATCH", "DELETE"} & set(methods)) and guard.needs_tenant
+            versioned = bool({"PATCH", "DELETE"} & set(methods))
 
         def decorator(view: View) -> View:
             outer = idempotent(view) if keeps_answer else _copy(view)
@@ -173,19 +173,20 @@ def etag_of(version: int, body: bytes) -> str:
     return quote_etag(f"{version}-{zlib.crc32(body):08x}")
 
 
-def expected_version() -> int | None:
-    """The version that an If-Match header asks for; None where any will do.
+def expected_versions() -> frozenset[int] | None:
+    """The versions of which an If-Match header asks for one; None where any will do.
 
-    Raises:
-        PreconditionFailedError: it cannot be a version of ours.
+    A weak tag, or one that is not of ours, matches nothing.
     """
-    header = request.headers.get("If-Match")
-    if header is None or header.strip() == "*":
+    if "If-Match" not in request.headers:
         return None
-    value = header.strip().strip('"').partition("-")[0]
-    if not value.isascii() or not value.isdigit() or len(value) > 9:
-        raise PreconditionFailedError
-    return int(value)
+    tags = request.if_match
+    if tags.star_tag:
+        return None
+    versions = (tag.partition("-")[0] for tag in tags.as_set() if tag)
+    return frozenset(
+        int(version) for version in versions if version.isascii() and version.isdigit()
+    )
 
 
 def _add_header_parameters(

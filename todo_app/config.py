@@ -11,6 +11,8 @@ from typing import Any
 
 import limits
 
+EMPTY_MEANS_OFF = ("auth_rate_limit",)
+
 
 class ConfigError(Exception):
     """A setting is missing or has a value that cannot be used; the text names it."""
@@ -72,7 +74,7 @@ class Settings:
             ConfigError: a value is not of the setting's type, or not an allowed one.
         """
         types = typing.get_type_hints(cls)
-        names = [field.name for field in fields(cls) if environ.get(field.name.upper())]
+        names = [field.name for field in fields(cls) if _is_given(field.name, environ)]
         values: dict[str, Any] = {
             name: _parse(name.upper(), types[name], environ[name.upper()]) for name in names
         }
@@ -117,6 +119,12 @@ class Settings:
                 raise ConfigError(f"{name.upper()} must start with postgresql://")
         if self.mail_url and not self.mail_url.startswith(("smtp://", "smtps://")):
             raise ConfigError("MAIL_URL must start with smtp:// or smtps://")
+
+
+def _is_given(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether a variable says something; empty says so only where it switches something off."""
+    value = environ.get(name.upper())
+    return bool(value) or (value == "" and name in EMPTY_MEANS_OFF)
 
 
 def _parse(name: str, kind: object, text: str) -> object:

@@ -78,6 +78,10 @@ class TimestampMixin:
     )
 
 
+Versions = frozenset[int] | None
+"""The versions that a client's change may start from; None where any will do."""
+
+
 class VersionMixin:
     """A counter that every update raises; clients see it as the ETag.
 

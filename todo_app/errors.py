@@ -113,6 +113,12 @@ class UnavailableError(AppError):
         super().__init__(detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, as the database or library worded it."""
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+
+
 def problem(
     status: int,
     code: str,

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from flask import Response, g, make_response, request
 from sqlalchemy.dialects.postgresql import insert
@@ -96,6 +97,16 @@ def idempotent(view: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def _without_passwords(body: Any) -> Any:
+    """A body as it is told from others: a fast hash of a password must not be stored."""
+    if isinstance(body, dict):
+        return {
+            name: None if name == "password" else _without_passwords(value)
+            for name, value in body.items()
+        }
+    return body
+
+
 def _once(key: str, work: Callable[[], Response]) -> Response:
     session = current_session()
     scope = session.scope
@@ -104,7 +115,15 @@ def _once(key: str, work: Callable[[], Response]) -> Response:
     table: Any = model.__table__
     this_key = (table.c.caller == caller) & (table.c.key == key)
     wanted = hashlib.sha256(
-        b"\n".join((request.method.encode(), request.full_path.encode(), request.get_data()))
+        orjson.dumps(
+            [
+                request.method,
+                request.full_path,
+                request.headers.get("If-Match"),
+                _without_passwords(request.get_json(silent=True)),
+            ],
+            option=orjson.OPT_SORT_KEYS,
+        )
     ).digest()
     expired = table.c.created_at < sa.func.now() - KEPT_FOR
     some_expired = sa.select(table.c.caller, table.c.key).where(expired).limit(SWEEP_ROWS)

@@ -86,7 +86,7 @@ def init_app(app: Flask) -> None:
             method=request.method,
             path=path,
             status=response.status_code,
-            tenant=request.headers.get("tenant"),
+            tenant=g.get("tenant"),
             user=g.get("caller"),
             ms=round((time.perf_counter() - g.get("started", 0)) * 1000, 1),
         )

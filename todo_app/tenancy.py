@@ -14,9 +14,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from flask import Request, current_app
+from flask import Request, current_app, g
 
 from todo_app.config import Settings
 from todo_app.database import OPS_BIND, current_session, in_scope, saw_schema
@@ -37,6 +38,11 @@ SELECT * FROM public.enter_tenant(
 
 _ENTER_CONTROL_PLANE = (
     "SELECT set_config('search_path', 'pg_catalog', true), set_config('role', 'none', true)"
+)
+
+# Whoever waits for a lock holds a thread and a connection that other tenants need.
+_BOUND_WAITING = (
+    ", set_config('lock_timeout', '3s', true), set_config('statement_timeout', '30s', true)"
 )
 
 
@@ -106,13 +112,17 @@ class ControlPlane:
 
     def enter(self, connection: sa.Connection) -> None:
         """Leave only `pg_catalog` on the path: every control-plane table is written `public.x`."""
-        connection.exec_driver_sql(_ENTER_CONTROL_PLANE)
+        connection.exec_driver_sql(_ENTER_CONTROL_PLANE + _BOUND_WAITING)
 
 
-class Operations(ControlPlane):
+class Operations:
     """Scope of operations: the owner of the catalogue and of every schema."""
 
     bind_key: str | None = OPS_BIND
+
+    def enter(self, connection: sa.Connection) -> None:
+        """Leave only `pg_catalog` on the path."""
+        connection.exec_driver_sql(_ENTER_CONTROL_PLANE)
 
 
 class TenantScope:
@@ -176,6 +186,7 @@ class TenantScope:
             raise TenantBehindError
         saw_schema(connection, tenant.schema_name)
         self.tenant = tenant
+        g.tenant = tenant.slug
         self.user = CurrentUser._make(row[9:]) if row.user_id is not None else None
 
     def _check_agreement(self, tenant: CurrentTenant, host_owner: str | None) -> None:
@@ -242,9 +253,11 @@ def choose_tenant(request: Request, token: Token | None) -> TenantScope | None:
     """
     settings: Settings = current_app.config["SETTINGS"]
     header = request.headers.get("tenant")
-    host = request.host.rsplit(":", 1)[0].lower()
+    host: str | None = request.host.rsplit(":", 1)[0].lower()
     host_slug = None
-    if settings.host_domain and host.endswith("." + settings.host_domain):
+    if host == urlsplit(settings.public_url).hostname:
+        host = None  # The service's own name stands for no tenant.
+    elif host and settings.host_domain and host.endswith("." + settings.host_domain):
         host_slug = host[: -len(settings.host_domain) - 1]
     agree: dict[str, Any] = {"header": header, "host": host, "host_slug": host_slug}
     if token:
@@ -254,7 +267,7 @@ def choose_tenant(request: Request, token: Token | None) -> TenantScope | None:
         return TenantScope(header, "schema_name" if "_" in header else "slug", **agree)
     if host_slug:
         return TenantScope(host_slug, "slug", **agree)
-    if "." in host:
+    if host and "." in host:
         return TenantScope(host, "host", **agree)
     return None
 

@@ -9,12 +9,14 @@ from typing import Any
 import psycopg2.extensions
 import sqlalchemy as sa
 from alembic import command
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL
 
 from ops.control.privileges import API_PRIVILEGES, TENANT_PRIVILEGES
 from todo_app.config import ConfigError, Settings
 from todo_app.database import OPS_BIND, db, driver_url, quote_identifier
 from todo_app.extensions import migrate
+from todo_app.health import control_head
 
 MIGRATION_LOCK = 7_301_001
 """Key of the advisory lock that lets one instance at a time migrate the control plane."""
@@ -37,11 +39,19 @@ def upgrade(settings: Settings) -> str:
         connection.detach()
         config = migrate.get_config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if _revision(connection) <= control_head():
+            # A newer one is left alone: this is older code that was deployed again.
+            command.upgrade(config, "head")
         _grant(connection, settings, api_url)
         connection.commit()
-        statement = sa.text("SELECT version_num FROM public.alembic_version")
-        return str(connection.execute(statement).scalar_one())
+        return _revision(connection)
+
+
+def _revision(connection: sa.Connection) -> str:
+    context = MigrationContext.configure(connection, opts={"version_table_schema": "public"})
+    revision = context.get_current_revision()
+    connection.rollback()
+    return revision or ""
 
 
 @contextmanager
@@ -71,11 +81,24 @@ def _grant(connection: sa.Connection, settings: Settings, api_url: URL) -> None:
         grants += [(quote_identifier(role), privilege) for privilege in API_PRIVILEGES]
     if settings.tenant_roles:
         group = group_role(settings)
+        _check_tenants_have_roles(connection)
         if not _role(connection, group):
             connection.exec_driver_sql(f"CREATE ROLE {quote_identifier(group)} NOLOGIN")
         grants += [(quote_identifier(group), privilege) for privilege in TENANT_PRIVILEGES]
     for grantee, privilege in grants:
         connection.exec_driver_sql(f"GRANT {privilege} TO {grantee}")
+
+
+def _check_tenants_have_roles(connection: sa.Connection) -> None:
+    statement = sa.text(
+        "SELECT slug FROM public.tenants AS t WHERE NOT EXISTS"
+        " (SELECT FROM pg_roles WHERE rolname = t.schema_name) LIMIT 1"
+    )
+    slug = connection.execute(statement).scalar()
+    if slug is not None:
+        raise ConfigError(
+            f"TENANT_ROLES cannot be switched on: the tenant {slug} was made without a role."
+        )
 
 
 def _role(connection: sa.Connection, name: str) -> sa.Row[tuple[bool, bool]] | None:

@@ -19,10 +19,11 @@ from todo_app.database import db, transaction
 from todo_app.outbox import OutboxMessage
 from todo_app.tenancy import operations
 
-MAX_ATTEMPTS = 10
+MAX_ATTEMPTS = 14
 FIRST_RETRY_AFTER = timedelta(seconds=30)
 LONGEST_RETRY_AFTER = timedelta(hours=6)
 SMTP_TIMEOUT_SECONDS = 20
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 KEPT_AFTER_DELIVERY = timedelta(days=7)
 
 log = structlog.get_logger(__name__)
@@ -118,8 +119,12 @@ def _send_by_smtp(mail_url: str, mail: EmailMessage) -> None:
         server = smtplib.SMTP(host, url.port or 25, timeout=SMTP_TIMEOUT_SECONDS)
     with server:
         server.ehlo()
+        is_private = url.scheme == "smtps" or host in LOOPBACK
         if url.scheme == "smtp" and server.has_extn("starttls"):
             server.starttls(context=context)
+            is_private = True
+        if url.username and not is_private:
+            raise smtplib.SMTPException("the server offers no TLS; the password is not sent")
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         server.send_message(mail)

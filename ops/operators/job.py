@@ -76,15 +76,18 @@ def revoke(name: str) -> None:
 
 
 def find(token: str) -> Operator | None:
-    """The operator of a token that is neither revoked nor expired."""
+    """The operator whose token this is or was; see `is_valid`."""
     if not token.startswith(TOKEN_PREFIX):
         return None
-    statement = sa.select(Operator).where(
-        Operator.token_digest == digest(token.removeprefix(TOKEN_PREFIX)),
-        Operator.revoked_at.is_(None),
-        sa.or_(Operator.expires_at.is_(None), Operator.expires_at > sa.func.now()),
-    )
+    token_digest = digest(token.removeprefix(TOKEN_PREFIX))
+    statement = sa.select(Operator).where(Operator.token_digest == token_digest)
     return db.session.scalars(statement).one_or_none()
+
+
+def is_valid(operator: Operator) -> bool:
+    """Whether the operator's token is neither revoked nor expired."""
+    is_expired = operator.expires_at is not None and operator.expires_at <= datetime.now(UTC)
+    return operator.revoked_at is None and not is_expired
 
 
 def record(

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 import sqlalchemy as sa
+from flask import current_app
 
-from ops.console import EXIT_FAILED, OpsGroup, json_option, print_table
+from ops.console import EXIT_FAILED, OpsGroup, WrongUseError, json_option, print_table
 from ops.tenants import demo as demo_data
 from ops.tenants import job
 from ops.upgrades.cli import downgrade, upgrade
@@ -112,8 +113,8 @@ def drop(slug: str, confirm: str | None) -> None:
     if confirm is None:
         confirm = click.prompt(f"All data of {slug} will be lost. Type its slug to go on")
     with operations(), transaction():
-        slug = service.mark_deleting(slug, confirm).slug
-    job.drop(slug)
+        schema_name = service.mark_deleting(slug, confirm).schema_name
+    job.drop(schema_name)
     click.echo(f"{slug} is gone.")
 
 
@@ -123,18 +124,22 @@ def drop(slug: str, confirm: str | None) -> None:
 def run(only: str | None, command: tuple[str, ...]) -> None:
     """Run a program once for each active tenant.
 
-    It finds TENANT, TENANT_SCHEMA and TENANT_ID in its environment, and PGOPTIONS sets the schema
-    for psql:  flask tenants run -- psql -c 'SELECT count(*) FROM users'
+    It finds TENANT, TENANT_SCHEMA and TENANT_ID in its environment, and the connection and schema
+    as libpq wants them:  flask tenants run -- psql -c 'SELECT count(*) FROM users'
     """
     slugs = [slug for slug in (only or "").split(",") if slug]
     failed = []
     with operations():
         for slug in slugs:
             service.get(slug)
-        for slug, code in job.run_in_each(command, slugs):
+        chosen = job.active(slugs)
+    try:
+        for slug, code in job.run_in_each(command, chosen, current_app.config["SETTINGS"]):
             click.echo(f"{slug}: exit code {code}", err=True)
             if code:
                 failed.append(slug)
+    except OSError as error:
+        raise WrongUseError(f"{command[0]} cannot be started: {error.strerror}") from None
     if failed:
         click.echo(f"failed for {', '.join(failed)}", err=True)
         raise click.exceptions.Exit(EXIT_FAILED)
@@ -145,7 +150,7 @@ def run(only: str | None, command: tuple[str, ...]) -> None:
 @json_option
 def demo(password: str, as_json: bool) -> None:
     """Create two companies with people, lists and tasks; does nothing where they exist."""
-    rows = demo_data.create(password)
+    rows = demo_data.create(password, current_app.config["SETTINGS"].public_url)
     if as_json:
         click.echo(json.dumps({"tenants": rows}))
     else:

@@ -38,19 +38,20 @@ COMPANIES: tuple[dict[str, Any], ...] = (
 )
 
 
-def create(password: str) -> list[dict[str, str]]:
+def create(password: str, public_url: str) -> list[dict[str, str]]:
     """Make the companies that are missing.
 
     Args:
         password: of every demo user.
+        public_url: how clients reach the API.
 
     Returns:
         Slug, name, email of the administrator, and the password, of each.
     """
-    return [_create(company, password) for company in COMPANIES]
+    return [_create(company, password, public_url) for company in COMPANIES]
 
 
-def _create(company: dict[str, Any], password: str) -> dict[str, str]:
+def _create(company: dict[str, Any], password: str, public_url: str) -> dict[str, str]:
     first, last = company["people"][0]
     email = _email(first, company["slug"])
     row = {"slug": company["slug"], "name": company["name"], "email": email, "password": password}
@@ -60,7 +61,7 @@ def _create(company: dict[str, Any], password: str) -> dict[str, str]:
             return row
         about = {key: company[key] for key in ("name", "slug", "city")}
         person = {"first_name": first, "last_name": last, "email": email, "password": password}
-        boss = accounts.register(about, person).user
+        boss = accounts.register(about, person, public_url).user
         _fill(company, boss, password)
     return row
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import secrets
@@ -10,12 +11,11 @@ from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 from alembic import command
-from alembic.script import ScriptDirectory
 
 from ops.control.job import api_role, group_role
-from ops.upgrades.job import lock_tenant
+from ops.upgrades.job import head, lock_tenant
 from todo_app.config import Settings
-from todo_app.database import OPS_BIND, db, quote_identifier, transaction
+from todo_app.database import OPS_BIND, db, driver_url, quote_identifier, transaction
 from todo_app.errors import InvalidInputError
 from todo_app.extensions import migrate
 from todo_app.histories import SCHEMA_PLACEHOLDER
@@ -34,12 +34,6 @@ _SOME_TABLES = sa.text(
 )
 
 _TABLES = "SELECT, INSERT, UPDATE, DELETE"
-
-
-def tenant_head() -> str:
-    """The newest revision of the tenant history."""
-    script = ScriptDirectory.from_config(migrate.get_config(x_arg="history=tenant"))
-    return script.get_current_head() or ""
 
 
 def render_script(settings: Settings) -> str:
@@ -103,27 +97,36 @@ def prepare_script(settings: Settings) -> str:
     Returns:
         The revision.
     """
-    head = tenant_head()
+    revision = head()
     # Several instances that start at once prepare the same script, one after the other.
     db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(SPARE_LOCK)))
     db.session.execute(sa.delete(SchemaScript))
-    db.session.add(SchemaScript(revision=head, script=render_script(settings)))
+    script = render_script(settings)
+    digest = hashlib.sha256(script.encode()).hexdigest()
+    db.session.add(SchemaScript(revision=revision, script=script, digest=digest))
     db.session.flush()
-    return head
+    return revision
 
 
 def keep_spares(wanted: int) -> int:
-    """Drop the spare schemas of older revisions and build new ones until `wanted` stand ready.
+    """Drop the spare schemas that another script made and build new ones until `wanted` are ready.
 
     Each is a transaction of its own, so that no lock is held for long.
 
     Returns:
         How many were built.
     """
-    with operations(), transaction():
-        stale = stale_spares()
+    with operations():
+        stale = list(
+            db.session.scalars(
+                sa.select(SpareSchema.schema_name).where(SpareSchema.digest != _digest())
+            )
+        )
     for schema_name in stale:
+        # The row goes last: a drop that is stopped halfway is found again by it.
         drop_schema(schema_name)
+        with operations(), transaction():
+            db.session.execute(sa.delete(SpareSchema).where(SpareSchema.schema_name == schema_name))
     built = 0
     while True:
         with operations(), transaction():
@@ -136,31 +139,19 @@ def build_spare(wanted: int) -> bool:
     """Build one spare schema, unless `wanted` stand ready."""
     # Two fillers at once would build twice as many.
     db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(SPARE_LOCK)))
-    head = sa.select(sa.func.max(SchemaScript.revision)).scalar_subquery()
     ready = db.session.scalar(
-        sa.select(sa.func.count()).select_from(SpareSchema).where(SpareSchema.revision == head)
+        sa.select(sa.func.count()).select_from(SpareSchema).where(SpareSchema.digest == _digest())
     )
     if (ready or 0) >= wanted:
         return False
     name = f"{SCHEMA_PREFIX}spare_{secrets.token_hex(6)}"
-    build = sa.func.public.build_schema(name)
-    db.session.execute(sa.insert(SpareSchema).values(schema_name=name, revision=build))
+    db.session.execute(sa.select(sa.func.public.build_schema(name)))
+    db.session.execute(sa.insert(SpareSchema).values(schema_name=name, digest=_digest()))
     return True
 
 
-def stale_spares() -> list[str]:
-    """Take the spare schemas that are not at the script's revision off the shelf.
-
-    Returns:
-        Their names, for `drop_schema`.
-    """
-    head = sa.select(sa.func.max(SchemaScript.revision)).scalar_subquery()
-    statement = (
-        sa.delete(SpareSchema)
-        .where(SpareSchema.revision != head)
-        .returning(SpareSchema.schema_name)
-    )
-    return list(db.session.scalars(statement))
+def _digest() -> sa.ScalarSelect[str]:
+    return sa.select(SchemaScript.digest).scalar_subquery()
 
 
 def drop_schema(schema_name: str) -> None:
@@ -185,12 +176,12 @@ def drop_schema(schema_name: str) -> None:
 
 
 def deleting() -> list[str]:
-    """Slugs of the tenants that wait for their schema to be dropped."""
-    statement = sa.select(Tenant.slug).where(Tenant.state == DELETING).order_by(Tenant.id)
+    """Schema names of the tenants that wait for their schema to be dropped."""
+    statement = sa.select(Tenant.schema_name).where(Tenant.state == DELETING).order_by(Tenant.id)
     return list(db.session.scalars(statement))
 
 
-def drop(slug: str) -> None:
+def drop(schema_name: str) -> None:
     """Drop the schema of a tenant that is marked as deleting, then forget the tenant.
 
     Killed in the middle, it goes on when it is called again.
@@ -199,34 +190,56 @@ def drop(slug: str) -> None:
         BusyError: another operation works on the tenant.
         InvalidInputError: there is no such tenant, or it is not marked.
     """
-    with db.engines[OPS_BIND].connect() as connection, lock_tenant(connection, slug) as schema:
-        is_marked = sa.select(Tenant.id).where(Tenant.slug == slug, Tenant.state == DELETING)
-        if connection.execute(is_marked).first() is None:
+    with db.engines[OPS_BIND].connect() as connection, lock_tenant(connection, schema_name):
+        this = (Tenant.schema_name == schema_name) & (Tenant.state == DELETING)
+        if connection.execute(sa.select(Tenant.id).where(this)).first() is None:
             raise InvalidInputError("The tenant is not marked as deleting.")
-        drop_schema(schema)
-        connection.execute(sa.delete(Tenant).where(Tenant.slug == slug))
+        connection.commit()
+        drop_schema(schema_name)
+        connection.execute(sa.delete(Tenant).where(this))
         connection.commit()
 
 
-def run_in_each(command: Sequence[str], slugs: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """Run a program once for each active tenant.
-
-    It finds TENANT, TENANT_SCHEMA and TENANT_ID in its environment, and PGOPTIONS makes the schema
-    the search_path of every libpq program, `psql` for one.
-
-    Args:
-        command: program and arguments.
-        slugs: only these tenants; empty means all that are active.
-
-    Yields:
-        Slug and exit code of each.
-    """
+def active(slugs: Sequence[str]) -> list[tuple[str, str, int]]:
+    """Slug, schema name and id of the active tenants, or of those among `slugs`."""
     statement = sa.select(Tenant.slug, Tenant.schema_name, Tenant.id).where(Tenant.state == ACTIVE)
     if slugs:
         statement = statement.where(Tenant.slug.in_(slugs))
-    for slug, schema_name, tenant_id in db.session.execute(statement.order_by(Tenant.slug)).all():
+    rows = db.session.execute(statement.order_by(Tenant.slug))
+    return [(row.slug, row.schema_name, row.id) for row in rows]
+
+
+def run_in_each(
+    command: Sequence[str], tenants: Sequence[tuple[str, str, int]], settings: Settings
+) -> Iterator[tuple[str, int]]:
+    """Run a program once for each of some tenants.
+
+    It finds TENANT, TENANT_SCHEMA and TENANT_ID in its environment, and PGHOST and its like for the
+    connection of operations, with the schema as search_path: `psql` needs no further argument.
+
+    Args:
+        command: program and arguments.
+        tenants: as `active` gives them.
+        settings: where the database is.
+
+    Yields:
+        Slug and exit code of each.
+
+    Raises:
+        OSError: the program cannot be started.
+    """
+    url = driver_url(settings.need("ops_database_url"))
+    connection = {
+        "PGHOST": url.host,
+        "PGPORT": str(url.port or ""),
+        "PGUSER": url.username,
+        "PGPASSWORD": url.password,
+        "PGDATABASE": url.database,
+    }
+    for slug, schema_name, tenant_id in tenants:
         environment = {
             **os.environ,
+            **{name: str(value) for name, value in connection.items() if value},
             "TENANT": slug,
             "TENANT_SCHEMA": schema_name,
             "TENANT_ID": str(tenant_id),

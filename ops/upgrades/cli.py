@@ -17,6 +17,8 @@ from ops.upgrades import job, tasks
 from todo_app.tenancy import operations
 
 POLL_SECONDS = 0.2
+STALLED_SECONDS = 15.0
+"""After so long without news the workers are asked whether they still have the tasks."""
 
 
 def move_options(command: Any) -> Any:
@@ -61,7 +63,8 @@ def move(slugs: tuple[str, ...], to: str, *, downgrade: bool, inline: bool, as_j
         return
     if inline:
         outcomes: Iterator[dict[str, Any]] = (
-            job.move(slug, target, downgrade=downgrade)._asdict() for slug in planned
+            job.move(tenant.schema_name, target, downgrade=downgrade)._asdict()
+            for tenant in planned
         )
     else:
         if not dispatch.has_worker(UPGRADES):
@@ -81,26 +84,35 @@ def move(slugs: tuple[str, ...], to: str, *, downgrade: bool, inline: bool, as_j
         click.echo(
             f"{len(done) - len(failed)} of {len(planned)} tenants are at {target or 'base'}."
         )
+        if len(done) < len(planned):
+            click.echo("Not heard of the others: run the command again for those still behind.")
         if failed:
             print_table([{"tenant": o["tenant"], "error": o["error"]} for o in failed])
     if len(done) < len(planned) or failed:
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
-def _by_celery(planned: list[str], target: str, downgrade: bool) -> Iterator[dict[str, Any]]:
+def _by_celery(
+    planned: list[job.Planned], target: str, downgrade: bool
+) -> Iterator[dict[str, Any]]:
     run_id = dispatch.start(
         tasks.move.s(tenants=batch, target=target, downgrade=downgrade)
         for batch in job.batches(planned)
     )
-    seen: set[str] = set()
+    seen = 0
+    moved_at = time.monotonic()
     while True:
         run = dispatch.look(run_id)
-        for outcome in run.outcomes:
-            if outcome["tenant"] not in seen:
-                seen.add(outcome["tenant"])
-                yield outcome
+        if len(run.outcomes) > seen:
+            yield from run.outcomes[seen:]
+            seen, moved_at = len(run.outcomes), time.monotonic()
         if run.state != dispatch.RUNNING:
             break
+        if time.monotonic() - moved_at > STALLED_SECONDS:
+            if dispatch.is_lost(run_id, UPGRADES):
+                click.echo("The worker that had the rest is gone.", err=True)
+                break
+            moved_at = time.monotonic()
         time.sleep(POLL_SECONDS)
     for error in run.errors:
         click.echo(f"A task was lost: {error}", err=True)

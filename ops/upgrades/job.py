@@ -9,22 +9,21 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import sqlalchemy as sa
+import structlog
 from alembic import command
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from todo_app.database import OPS_BIND, db
-from todo_app.errors import InvalidInputError
+from todo_app.database import OPS_BIND, db, quote_identifier
+from todo_app.errors import ConflictError, InvalidInputError, first_line
 from todo_app.extensions import migrate
+from todo_app.histories import BOUND_WAITING, LOCK_SCHEMA
+from todo_app.tenancy import TenantNotFoundError
 from todo_app.tenants.models import ACTIVE, SUSPENDED, Tenant
 
-LOCK_TIMEOUT = "5s"
-"""How long DDL waits for a table that somebody uses: requests queue up behind it meanwhile."""
-
-TENANT_LOCK = 7_301_002
-"""First key of the advisory lock of each tenant; the second is the tenant's id."""
-
 BATCH_SIZE = 25
+
+log = structlog.get_logger(__name__)
 
 REVISION = re.compile(r"\w+", re.ASCII)
 
@@ -44,8 +43,18 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-class BusyError(Exception):
+class Planned(NamedTuple):
+    """A tenant that has to move; the schema name stays its own whatever becomes of the slug."""
+
+    schema_name: str
+    slug: str
+
+
+class BusyError(ConflictError):
     """Another operation works on the tenant."""
+
+    code = "tenant-busy"
+    detail = "Another operation works on this tenant."
 
 
 def script_directory() -> ScriptDirectory:
@@ -75,7 +84,7 @@ def check_revision(revision: str) -> str:
     return str(found.revision)
 
 
-def plan(target: str, slugs: Sequence[str] = (), *, downgrade: bool = False) -> list[str]:
+def plan(target: str, slugs: Sequence[str] = (), *, downgrade: bool = False) -> list[Planned]:
     """Who has to move, by the catalogue's copy of the revision: one query, no tenant is touched.
 
     Args:
@@ -84,12 +93,12 @@ def plan(target: str, slugs: Sequence[str] = (), *, downgrade: bool = False) -> 
         downgrade: look for tenants above the target instead of below.
 
     Returns:
-        Slugs in order of their names.
+        The tenants in order of their slugs.
 
     Raises:
         InvalidInputError: there is no tenant with one of the slugs.
     """
-    statement = sa.select(Tenant.slug).where(
+    statement = sa.select(Tenant.schema_name, Tenant.slug).where(
         Tenant.revision > target if downgrade else Tenant.revision < target,
         Tenant.state.in_((ACTIVE, SUSPENDED)),
     )
@@ -99,82 +108,88 @@ def plan(target: str, slugs: Sequence[str] = (), *, downgrade: bool = False) -> 
         if unknown:
             raise InvalidInputError(f"There is no tenant {', '.join(unknown)}.")
         statement = statement.where(Tenant.slug.in_(slugs))
-    return list(db.session.scalars(statement.order_by(Tenant.slug)))
+    return [Planned._make(row) for row in db.session.execute(statement.order_by(Tenant.slug))]
 
 
-def batches(slugs: Sequence[str]) -> Iterator[list[str]]:
-    """Split into pieces for one task each."""
-    for start in range(0, len(slugs), BATCH_SIZE):
-        yield list(slugs[start : start + BATCH_SIZE])
+def batches(planned: Sequence[Planned]) -> Iterator[list[str]]:
+    """Schema names, in pieces for one task each."""
+    for start in range(0, len(planned), BATCH_SIZE):
+        yield [tenant.schema_name for tenant in planned[start : start + BATCH_SIZE]]
 
 
-def move(slug: str, target: str, *, downgrade: bool = False) -> Outcome:
+def move(schema_name: str, target: str, *, downgrade: bool = False) -> Outcome:
     """Bring one tenant to a revision, each revision in a transaction of its own.
 
     Never raises for what goes wrong in the tenant: the outcome says it.
     """
     started = time.monotonic()
+    slug = schema_name
     before = after = ""
     error = None
     try:
-        with db.engines[OPS_BIND].connect() as connection, lock_tenant(connection, slug) as schema:
-            before = _revision(connection, schema)
+        with (
+            db.engines[OPS_BIND].connect() as connection,
+            lock_tenant(connection, schema_name) as slug,
+        ):
+            before = _revision(connection, schema_name)
             try:
-                _run_alembic(connection, schema, target, downgrade=downgrade)
+                _run_alembic(connection, schema_name, target, downgrade=downgrade)
             finally:
                 connection.rollback()
-                after = _revision(connection, schema)
-    except BusyError:
-        error = "another operation works on this tenant"
-    except sa.exc.DBAPIError as failure:
-        error = str(failure.orig).strip().splitlines()[0]
-    except (sa.exc.SQLAlchemyError, CommandError, InvalidInputError) as failure:
-        error = str(failure).strip().splitlines()[0]
+                after = _revision(connection, schema_name)
     except Exception as failure:
         # A revision is anybody's code; whatever it raises must not stop the other tenants.
-        error = f"{type(failure).__name__}: {failure}"
+        log.warning("tenant not moved", tenant=slug, exc_info=failure)
+        error = first_line(failure)
     status = FAILED if error else MOVED if before != after else UNCHANGED
     return Outcome(slug, status, before, after, error, round(time.monotonic() - started, 3))
 
 
 @contextmanager
-def lock_tenant(connection: sa.Connection, slug: str) -> Iterator[str]:
+def lock_tenant(connection: sa.Connection, schema_name: str) -> Iterator[str]:
     """Hold the tenant for one operation at a time, on a connection that ends with it.
 
     Yields:
-        The name of the tenant's schema.
+        The tenant's slug.
 
     Raises:
         BusyError: another operation holds it.
-        InvalidInputError: there is no such tenant any more.
+        TenantNotFoundError: there is no such tenant any more.
     """
     connection.detach()
-    statement = sa.select(
-        Tenant.schema_name,
-        sa.func.pg_try_advisory_lock(TENANT_LOCK, sa.cast(Tenant.id, sa.Integer)),
-    ).where(Tenant.slug == slug)
-    row = connection.execute(statement).first()
+    slug = connection.execute(
+        sa.select(Tenant.slug).where(Tenant.schema_name == schema_name)
+    ).scalar_one_or_none()
+    if slug is None:
+        raise TenantNotFoundError("The tenant is gone.")
+    is_ours = connection.execute(LOCK_SCHEMA, {"schema": schema_name}).scalar_one()
     connection.commit()
-    if row is None:
-        raise InvalidInputError("The tenant is gone.")
-    schema_name, is_ours = row
     if not is_ours:
         raise BusyError
-    yield schema_name
+    yield slug
 
 
-def _revision(connection: sa.Connection, schema: str) -> str:
-    statement = sa.select(Tenant.revision).where(Tenant.schema_name == schema)
-    revision = connection.execute(statement).scalar_one_or_none()
+def _revision(connection: sa.Connection, schema_name: str) -> str:
+    """What the schema's own version table says; the catalogue's copy is put right by it."""
+    version_table = f"{quote_identifier(schema_name)}.alembic_version"
+    versions = connection.exec_driver_sql(f"SELECT version_num FROM {version_table}")  # noqa: S608
+    revision = versions.scalar_one_or_none() or ""
+    connection.execute(
+        sa.update(Tenant)
+        .where(Tenant.schema_name == schema_name, Tenant.revision != revision)
+        .values(revision=revision)
+    )
     connection.commit()
-    return revision or ""
+    return revision
 
 
-def _run_alembic(connection: sa.Connection, schema: str, target: str, *, downgrade: bool) -> None:
-    connection.exec_driver_sql(f"SET lock_timeout TO '{LOCK_TIMEOUT}'")
+def _run_alembic(
+    connection: sa.Connection, schema_name: str, target: str, *, downgrade: bool
+) -> None:
+    connection.execute(BOUND_WAITING)
     connection.commit()
     config = migrate.get_config(x_arg="history=tenant")
-    config.attributes.update(connection=connection, schema=schema)
+    config.attributes.update(connection=connection, schema=schema_name)
     if downgrade:
         command.downgrade(config, target or "base")
     else:

@@ -11,5 +11,5 @@ from ops.upgrades import job
 
 @shared_task(name="ops.upgrades.tasks.move")
 def move(tenants: list[str], target: str, downgrade: bool = False) -> list[dict[str, Any]]:
-    """Bring a batch of tenants to a revision; the result tells the outcome of each."""
-    return [job.move(slug, target, downgrade=downgrade)._asdict() for slug in tenants]
+    """Bring a batch of tenants, by schema name, to a revision; tells the outcome of each."""
+    return [job.move(name, target, downgrade=downgrade)._asdict() for name in tenants]

@@ -268,3 +268,17 @@ def test_an_idle_connection_is_tried_before_use(
     assert client.get("/users/", headers=acme.headers).status_code == 200
     with small.app_context():
         db.engines[None].dispose()
+
+
+def test_the_services_own_name_stands_for_no_tenant(
+    app: Flask, acme: Company, settings: Settings
+) -> None:
+    before = app.config["SETTINGS"]
+    app.config["SETTINGS"] = dataclasses.replace(
+        before, host_domain="todo.test", public_url="https://api.todo.test"
+    )
+    try:
+        assert acme.get("/users/", headers={"Host": "api.todo.test"}).status_code == 200
+        assert acme.get("/users/", headers={"Host": "other.todo.test"}).status_code == 403
+    finally:
+        app.config["SETTINGS"] = before

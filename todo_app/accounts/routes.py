@@ -9,7 +9,7 @@ from flask import current_app, request
 
 from todo_app.accounts import schemas, service
 from todo_app.auth import InTenant, Public, SignedIn, current_user, parse_token
-from todo_app.blueprint import Blueprint, expected_version
+from todo_app.blueprint import Blueprint, expected_versions
 from todo_app.database import set_scope, transaction
 from todo_app.errors import PROBLEM_TYPE, NotFoundError
 from todo_app.extensions import limiter
@@ -39,8 +39,9 @@ def register(data: dict[str, Any]) -> service.Registration:
 
     The tenant and its schema exist when this answers. The user is its master administrator.
     """
+    public_url = current_app.config["SETTINGS"].public_url
     with transaction():
-        return service.register(data["company"], data["user"])
+        return service.register(data["company"], data["user"], public_url)
 
 
 @auth.route("/login", methods=["POST"], guard=InTenant())
@@ -132,7 +133,7 @@ def change_user(data: dict[str, Any], user_uuid: uuid.UUID) -> Any:
     Only what is sent changes. A new password ends all sessions of the user.
     """
     with transaction():
-        return service.change_user(current_user(), user_uuid, data, expected_version())
+        return service.change_user(current_user(), user_uuid, data, expected_versions())
 
 
 @users.route("/<uuid:user_uuid>", methods=["DELETE"], guard=SignedIn("users:write"))
@@ -143,4 +144,4 @@ def delete_user(user_uuid: uuid.UUID) -> None:
     The person can no longer sign in; what they made stays.
     """
     with transaction():
-        service.delete_user(current_user(), user_uuid, expected_version())
+        service.delete_user(current_user(), user_uuid, expected_versions())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zoneinfo
 
 import marshmallow as ma
@@ -21,8 +22,13 @@ def _password(**kwargs: object) -> ma.fields.String:
     )
 
 
+@functools.cache
+def _time_zones() -> set[str]:
+    return zoneinfo.available_timezones()
+
+
 def _is_time_zone(name: str) -> None:
-    if name not in zoneinfo.available_timezones():
+    if name not in _time_zones():
         raise ma.ValidationError("Not a time zone of the IANA database.")
 
 

@@ -12,7 +12,7 @@ from todo_app import outbox
 from todo_app.accounts.models import ADMIN, MASTER_ADMIN, AccessToken, Role, User
 from todo_app.accounts.passwords import hash_password, verify_password
 from todo_app.auth import digest, new_secret
-from todo_app.database import db
+from todo_app.database import Versions, db
 from todo_app.errors import (
     ConflictError,
     ForbiddenError,
@@ -102,12 +102,15 @@ class Session(NamedTuple):
     user: User
 
 
-def register(company: dict[str, str | None], person: dict[str, Any]) -> Registration:
+def register(
+    company: dict[str, str | None], person: dict[str, Any], public_url: str
+) -> Registration:
     """Make a tenant and its first user, who is its master administrator.
 
     Args:
         company: `name` and further columns of the catalogue.
         person: columns of the user, and `password`.
+        public_url: how clients reach the API, for the welcome mail.
     """
     tenant = tenants.create(**company)  # type: ignore[arg-type]
     enter_new_tenant(tenant.schema_name)
@@ -117,7 +120,8 @@ def register(company: dict[str, str | None], person: dict[str, Any]) -> Registra
         subject=f"Welcome to TODO, {user.first_name}",
         text=(
             f"Hello {user.first_name} {user.last_name},\n\n"
-            f"{tenant.name} is ready. Sign in with this address and the tenant {tenant.slug}.\n"
+            f"{tenant.name} is ready at {public_url}.\n"
+            f"Sign in with this address and the tenant {tenant.slug}.\n"
         ),
     )
     return Registration(tenant, user)
@@ -140,6 +144,7 @@ def log_in(email: str, password: str, *, permanent: bool, user_agent: str | None
     is_right = verify_password(found.password_hash if found else None, password)
     if found is None or not is_right or not found.is_active:
         raise WrongCredentialsError
+    _check_unchanged(found.id, found.password_hash)
     secret = new_secret()
     lasts = PERMANENT_SESSION_LASTS if permanent else SESSION_LASTS
     expires_at = datetime.now(UTC) + lasts
@@ -155,6 +160,22 @@ def log_in(email: str, password: str, *, permanent: bool, user_agent: str | None
     )
     db.session.flush()
     return Session(f"{schema_name}.{secret}", expires_at, get_user(found.uuid))
+
+
+def _check_unchanged(user_id: int, password_hash: str) -> None:
+    """Refuse a log-in whose user was changed, and whose sessions were ended, meanwhile."""
+    statement = (
+        sa.select(User.id)
+        .where(
+            User.id == user_id,
+            User.password_hash == password_hash,
+            User.is_active,
+            User.deleted_at.is_(None),
+        )
+        .with_for_update(read=True)
+    )
+    if db.session.scalar(statement) is None:
+        raise WrongCredentialsError
 
 
 def check_session(token_digest: bytes) -> tuple[User, datetime]:
@@ -224,15 +245,15 @@ def add_user(actor: CurrentUser, values: dict[str, Any]) -> User:
 
 
 def change_user(
-    actor: CurrentUser, user_uuid: uuid.UUID, changes: dict[str, Any], version: int | None
+    actor: CurrentUser, user_uuid: uuid.UUID, changes: dict[str, Any], versions: Versions
 ) -> User:
     """Change only what `changes` names; a new password or deactivation ends all sessions.
 
     Raises:
         NotFoundError, EmailTakenError, InvalidInputError, ForbiddenError, LastMasterAdminError
-        PreconditionFailedError: `version` is given and not the current one.
+        PreconditionFailedError: `versions` are given and the current one is not among them.
     """
-    user = _get_for_change(actor, user_uuid, version)
+    user = _get_for_change(actor, user_uuid, versions)
     if "role_uuid" in changes:
         role = _get_role(changes.pop("role_uuid"))
         _check_may_manage(actor, role)
@@ -254,14 +275,14 @@ def change_user(
     return user
 
 
-def delete_user(actor: CurrentUser, user_uuid: uuid.UUID, version: int | None) -> None:
+def delete_user(actor: CurrentUser, user_uuid: uuid.UUID, versions: Versions) -> None:
     """Delete a user and end all sessions; the row stays, without a way to sign in.
 
     Raises:
         NotFoundError, ForbiddenError, PreconditionFailedError, LastMasterAdminError
         ConflictError: users cannot delete themselves.
     """
-    user = _get_for_change(actor, user_uuid, version)
+    user = _get_for_change(actor, user_uuid, versions)
     if user.id == actor.id:
         raise ConflictError("You cannot delete yourself.")
     _check_not_last_master_admin(user)
@@ -276,9 +297,9 @@ def roles() -> list[Role]:
     return list(db.session.scalars(sa.select(Role).order_by(Role.id)))
 
 
-def _get_for_change(actor: CurrentUser, user_uuid: uuid.UUID, version: int | None) -> User:
+def _get_for_change(actor: CurrentUser, user_uuid: uuid.UUID, versions: Versions) -> User:
     user = get_user(user_uuid, for_update=True)
-    if version is not None and version != user.version:
+    if versions is not None and user.version not in versions:
         raise PreconditionFailedError
     if user.id != actor.id:
         _check_may_manage(actor, user.role)

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from todo_app.database import Base, IdMixin, TimestampMixin
+from todo_app.database import Base, IdMixin, TimestampMixin, VersionMixin
 
 PROVISIONING = "provisioning"
 ACTIVE = "active"
@@ -17,7 +17,7 @@ DELETING = "deleting"
 STATES = (PROVISIONING, ACTIVE, SUSPENDED, ARCHIVED, DELETING)
 
 
-class Tenant(IdMixin, TimestampMixin, Base):
+class Tenant(IdMixin, TimestampMixin, VersionMixin, Base):
     """A company, and where its data lies."""
 
     __tablename__ = "tenants"
@@ -42,22 +42,23 @@ class Tenant(IdMixin, TimestampMixin, Base):
 
 
 class SpareSchema(Base):
-    """A ready schema that waits for its tenant."""
+    """A ready schema that waits for its tenant; the digest is that of the script it was made by."""
 
     __tablename__ = "spare_schemas"
     __table_args__ = ({"schema": "public"},)
 
     schema_name: Mapped[str] = mapped_column(primary_key=True)
-    revision: Mapped[str]
+    digest: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
 
 
 class SchemaScript(Base):
-    """The prepared SQL script that makes a tenant's schema at one revision."""
+    """The one prepared SQL script that makes a tenant's schema, roles and privileges included."""
 
     __tablename__ = "schema_scripts"
     __table_args__ = ({"schema": "public"},)
 
     revision: Mapped[str] = mapped_column(primary_key=True)
     script: Mapped[str]
+    digest: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())

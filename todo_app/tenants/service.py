@@ -10,17 +10,18 @@ import sqlalchemy as sa
 from slugify import slugify
 from sqlalchemy.dialects.postgresql import insert
 
-from todo_app.database import db
-from todo_app.errors import ConflictError, InvalidInputError
+from todo_app.database import Versions, db
+from todo_app.errors import ConflictError, InvalidInputError, PreconditionFailedError
 from todo_app.pagination import Page, PageQuery, PageRequest, contains
 from todo_app.tenancy import SCHEMA_PREFIX, TenantNotFoundError
 from todo_app.tenants.models import ACTIVE, DELETING, SUSPENDED, Tenant
 
+MAX_NAME_LENGTH = 300
 MAX_SLUG_LENGTH = 40
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 HOST = re.compile(r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
 
-RESERVED_SLUGS = frozenset({"create", "runs", "backups", "operators", "public"})
+RESERVED_SLUGS = frozenset({"create", "runs", "backups", "operators", "public", "www", "api"})
 """Names that mean something else in addresses and commands."""
 
 ORDER_BY = {"slug": Tenant.slug, "name": Tenant.name, "created_at": Tenant.created_at}
@@ -72,6 +73,7 @@ def create(name: str, slug: str | None = None, **details: str | None) -> Tenant:
         InvalidInputError: slug or host cannot be used.
     """
     _check_names(slug, details.get("host"))
+    _check_name(name)
     base = slug or slug_for(name)
     candidate = base
     while True:
@@ -86,7 +88,7 @@ def create(name: str, slug: str | None = None, **details: str | None) -> Tenant:
         try:
             tenant = db.session.scalars(statement).one_or_none()
         except sa.exc.IntegrityError as error:
-            raise HostTakenError from error
+            raise _taken(error) from None
         if tenant is not None:
             break
         if slug is not None:
@@ -124,27 +126,28 @@ def page(request: PageRequest) -> Page:
     return PageQuery(rows, ORDER_BY, table.c.id).fetch(request)
 
 
-def change(key: str, changes: dict[str, Any]) -> Tenant:
+def change(key: str, changes: dict[str, Any], versions: Versions = None) -> Tenant:
     """Change slug, name, host, company details, or the state between active and suspended.
 
     Raises:
         TenantNotFoundError, SlugTakenError, HostTakenError, InvalidInputError
         TenantStateError: it is neither active nor suspended.
+        PreconditionFailedError: `versions` are given and the current one is not among them.
     """
-    tenant = get(key, for_update=True)
+    tenant = _lock(key, versions)
     _check_names(changes.get("slug"), changes.get("host"))
     if tenant.state not in (ACTIVE, SUSPENDED):
         raise TenantStateError(f"The tenant is {tenant.state}.")
-    for column, error in (("slug", SlugTakenError), ("host", HostTakenError)):
-        if changes.get(column) and _is_taken(column, changes[column], but=tenant):
-            raise error
     for column, value in changes.items():
         setattr(tenant, column, value)
-    db.session.flush()
+    try:
+        db.session.flush()
+    except sa.exc.IntegrityError as error:
+        raise _taken(error) from None
     return tenant
 
 
-def mark_deleting(key: str, confirm: str) -> Tenant:
+def mark_deleting(key: str, confirm: str, versions: Versions = None) -> Tenant:
     """Close a tenant for good; operations drop its schema afterwards.
 
     Args:
@@ -154,8 +157,9 @@ def mark_deleting(key: str, confirm: str) -> Tenant:
     Raises:
         TenantNotFoundError
         InvalidInputError: the confirmation is not the slug.
+        PreconditionFailedError: as in `change`.
     """
-    tenant = get(key, for_update=True)
+    tenant = _lock(key, versions)
     if confirm != tenant.slug:
         raise InvalidInputError(f"To delete this tenant, confirm its slug: {tenant.slug}.")
     tenant.state = DELETING
@@ -163,9 +167,22 @@ def mark_deleting(key: str, confirm: str) -> Tenant:
     return tenant
 
 
-def _is_taken(column: str, value: str, but: Tenant) -> bool:
-    statement = sa.select(Tenant.id).where(getattr(Tenant, column) == value, Tenant.id != but.id)
-    return db.session.scalar(statement) is not None
+def _lock(key: str, versions: Versions) -> Tenant:
+    tenant = get(key, for_update=True)
+    if versions is not None and tenant.version not in versions:
+        raise PreconditionFailedError
+    return tenant
+
+
+def _taken(error: sa.exc.IntegrityError) -> ConflictError:
+    """What a violated unique constraint means."""
+    return HostTakenError() if "uq_tenants_host" in str(error.orig) else SlugTakenError()
+
+
+def _check_name(name: str) -> None:
+    is_storable = "\x00" not in name and name.encode(errors="ignore").decode() == name
+    if not is_storable or not 1 <= len(name.strip()) <= MAX_NAME_LENGTH:
+        raise InvalidInputError(f"A name is text of 1 to {MAX_NAME_LENGTH} characters.")
 
 
 def _check_names(slug: str | None, host: str | None) -> None:

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from todo_app.auth import SignedIn, current_user
-from todo_app.blueprint import Blueprint, expected_version
+from todo_app.blueprint import Blueprint, expected_versions
 from todo_app.database import transaction
 from todo_app.pagination import Page, PageRequest, page_query, page_schema
 from todo_app.todos import schemas, service
@@ -59,7 +59,7 @@ def change_list(data: dict[str, Any], list_uuid: uuid.UUID) -> Any:
     Only what is sent changes.
     """
     with transaction():
-        return service.change_list(list_uuid, data, expected_version())
+        return service.change_list(list_uuid, data, expected_versions())
 
 
 @lists.route("/<uuid:list_uuid>", methods=["DELETE"], guard=CAN_WRITE)
@@ -70,7 +70,7 @@ def delete_list(list_uuid: uuid.UUID) -> None:
     All its tasks are deleted with it.
     """
     with transaction():
-        service.delete_list(list_uuid, expected_version())
+        service.delete_list(list_uuid, expected_versions())
 
 
 @tasks.route("/", guard=CAN_READ)
@@ -109,7 +109,7 @@ def change_task(data: dict[str, Any], task_uuid: uuid.UUID) -> Any:
     Only what is sent changes. `completed_at` follows the status.
     """
     with transaction():
-        return service.change_task(task_uuid, data, expected_version())
+        return service.change_task(task_uuid, data, expected_versions())
 
 
 @tasks.route("/<uuid:task_uuid>", methods=["DELETE"], guard=CAN_WRITE)
@@ -117,7 +117,7 @@ def change_task(data: dict[str, Any], task_uuid: uuid.UUID) -> Any:
 def delete_task(task_uuid: uuid.UUID) -> None:
     """Delete a task"""
     with transaction():
-        service.delete_task(task_uuid, expected_version())
+        service.delete_task(task_uuid, expected_versions())
 
 
 @tasks.route("/<uuid:task_uuid>/complete", methods=["POST"], guard=CAN_WRITE, versioned=True)
@@ -128,7 +128,7 @@ def complete_task(task_uuid: uuid.UUID) -> Any:
     The status becomes done. A task that is done already stays as it is.
     """
     with transaction():
-        return service.complete_task(task_uuid, expected_version())
+        return service.complete_task(task_uuid, expected_versions())
 
 
 @tasks.route("/<uuid:task_uuid>/reopen", methods=["POST"], guard=CAN_WRITE, versioned=True)
@@ -139,4 +139,4 @@ def reopen_task(task_uuid: uuid.UUID) -> Any:
     A task that is done becomes new again. Any other stays as it is.
     """
     with transaction():
-        return service.reopen_task(task_uuid, expected_version())
+        return service.reopen_task(task_uuid, expected_versions())

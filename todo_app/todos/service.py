@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from todo_app.accounts.models import User
-from todo_app.database import db
+from todo_app.database import Versions, db
 from todo_app.errors import InvalidInputError, NotFoundError, PreconditionFailedError
 from todo_app.pagination import Page, PageQuery, PageRequest, contains
 from todo_app.tenancy import CurrentUser
@@ -110,28 +110,28 @@ def add_list(actor: CurrentUser, values: dict[str, Any]) -> Shown:
     return get_list(todo_list.uuid)
 
 
-def change_list(list_uuid: uuid.UUID, changes: dict[str, Any], version: int | None) -> Shown:
+def change_list(list_uuid: uuid.UUID, changes: dict[str, Any], versions: Versions) -> Shown:
     """Change only what `changes` names.
 
     Raises:
         NotFoundError: the tenant has no such list.
-        PreconditionFailedError: `version` is given and not the current one.
+        PreconditionFailedError: `versions` are given and the current one is not among them.
     """
-    todo_list = _lock_list(list_uuid, version)
+    todo_list = _lock_list(list_uuid, versions)
     for column, value in changes.items():
         setattr(todo_list, column, value)
     db.session.flush()
     return get_list(list_uuid)
 
 
-def delete_list(list_uuid: uuid.UUID, version: int | None) -> None:
+def delete_list(list_uuid: uuid.UUID, versions: Versions) -> None:
     """Delete a list and all its tasks.
 
     Raises:
         NotFoundError: the tenant has no such list.
-        PreconditionFailedError: `version` is given and not the current one.
+        PreconditionFailedError: `versions` are given and the current one is not among them.
     """
-    db.session.delete(_lock_list(list_uuid, version))
+    db.session.delete(_lock_list(list_uuid, versions))
     db.session.flush()
 
 
@@ -178,48 +178,48 @@ def add_task(actor: CurrentUser, values: dict[str, Any]) -> Shown:
     return get_task(task.uuid)
 
 
-def change_task(task_uuid: uuid.UUID, changes: dict[str, Any], version: int | None) -> Shown:
+def change_task(task_uuid: uuid.UUID, changes: dict[str, Any], versions: Versions) -> Shown:
     """Change only what `changes` names.
 
     Raises:
         NotFoundError: the tenant has no such task.
-        PreconditionFailedError: `version` is given and not the current one.
+        PreconditionFailedError: `versions` are given and the current one is not among them.
         InvalidInputError: there is no such list or assignee.
     """
-    task = _lock_task(task_uuid, version)
+    task = _lock_task(task_uuid, versions)
     _write(task, _columns(changes))
     return get_task(task_uuid)
 
 
-def complete_task(task_uuid: uuid.UUID, version: int | None) -> Shown:
+def complete_task(task_uuid: uuid.UUID, versions: Versions) -> Shown:
     """Set the status to done; a task that is done already keeps its time of completion.
 
     Raises:
         NotFoundError, PreconditionFailedError: as in `change_task`.
     """
-    return change_task(task_uuid, {"status": DONE}, version)
+    return change_task(task_uuid, {"status": DONE}, versions)
 
 
-def reopen_task(task_uuid: uuid.UUID, version: int | None) -> Shown:
+def reopen_task(task_uuid: uuid.UUID, versions: Versions) -> Shown:
     """Set a done task back to new; one that is not done stays as it is.
 
     Raises:
         NotFoundError, PreconditionFailedError: as in `change_task`.
     """
-    task = _lock_task(task_uuid, version)
+    task = _lock_task(task_uuid, versions)
     if task.status == DONE:
         _write(task, {"status": NEW})
     return get_task(task_uuid)
 
 
-def delete_task(task_uuid: uuid.UUID, version: int | None) -> None:
+def delete_task(task_uuid: uuid.UUID, versions: Versions) -> None:
     """Delete a task.
 
     Raises:
         NotFoundError: the tenant has no such task.
-        PreconditionFailedError: `version` is given and not the current one.
+        PreconditionFailedError: `versions` are given and the current one is not among them.
     """
-    db.session.delete(_lock_task(task_uuid, version))
+    db.session.delete(_lock_task(task_uuid, versions))
     db.session.flush()
 
 
@@ -278,18 +278,18 @@ def _show(rows: sa.Select[*tuple[Any, ...]], missing: str) -> Shown:
     return row
 
 
-def _lock(found: sa.Select[Lockable], version: int | None, missing: str) -> Lockable:
+def _lock(found: sa.Select[Lockable], versions: Versions, missing: str) -> Lockable:
     row = db.session.scalars(found.with_for_update()).one_or_none()
     if row is None:
         raise NotFoundError(missing)
-    if version is not None and version != row.version:
+    if versions is not None and row.version not in versions:
         raise PreconditionFailedError
     return row
 
 
-def _lock_list(list_uuid: uuid.UUID, version: int | None) -> TodoList:
-    return _lock(sa.select(TodoList).where(TodoList.uuid == list_uuid), version, NO_SUCH_LIST)
+def _lock_list(list_uuid: uuid.UUID, versions: Versions) -> TodoList:
+    return _lock(sa.select(TodoList).where(TodoList.uuid == list_uuid), versions, NO_SUCH_LIST)
 
 
-def _lock_task(task_uuid: uuid.UUID, version: int | None) -> Task:
-    return _lock(sa.select(Task).where(Task.uuid == task_uuid), version, NO_SUCH_TASK)
+def _lock_task(task_uuid: uuid.UUID, versions: Versions) -> Task:
+    return _lock(sa.select(Task).where(Task.uuid == task_uuid), versions, NO_SUCH_TASK)

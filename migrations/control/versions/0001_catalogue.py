@@ -18,7 +18,7 @@ BEGIN
     IF new_name !~ '^t_[a-z0-9_]{1,61}$' THEN
         RAISE EXCEPTION 'not a name of a tenant schema' USING ERRCODE = 'invalid_schema_name';
     END IF;
-    SELECT * INTO STRICT prepared FROM public.schema_scripts ORDER BY revision DESC LIMIT 1;
+    SELECT * INTO STRICT prepared FROM public.schema_scripts;
     EXECUTE replace(prepared.script, 'tenant_schema_placeholder', quote_ident(new_name));
     RETURN prepared.revision;
 END
@@ -32,12 +32,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 -- Returns the revision of the schema.
 DECLARE
     spare public.spare_schemas;
+    prepared public.schema_scripts;
 BEGIN
     IF new_name !~ '^t_[a-z0-9_]{1,61}$' THEN
         RAISE EXCEPTION 'not a name of a tenant schema' USING ERRCODE = 'invalid_schema_name';
     END IF;
-    SELECT * INTO spare FROM public.spare_schemas
-     WHERE revision = (SELECT max(revision) FROM public.schema_scripts)
+    SELECT * INTO STRICT prepared FROM public.schema_scripts;
+    SELECT * INTO spare FROM public.spare_schemas AS s WHERE s.digest = prepared.digest
      ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN public.build_schema(new_name);
@@ -47,7 +48,7 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = spare.schema_name) THEN
         EXECUTE format('ALTER ROLE %I RENAME TO %I', spare.schema_name, new_name);
     END IF;
-    RETURN spare.revision;
+    RETURN prepared.revision;
 END
 $$
 """
@@ -83,6 +84,7 @@ BEGIN
         RETURN;
     END IF;
     PERFORM set_config('search_path', quote_ident(schema_name), true);
+    PERFORM set_config('lock_timeout', '3s', true), set_config('statement_timeout', '30s', true);
     -- After this the catalogue can no longer be read.
     PERFORM set_config('role', CASE WHEN use_role THEN schema_name ELSE 'none' END, true);
     IF token_digest IS NOT NULL THEN
@@ -123,6 +125,7 @@ def upgrade() -> None:
         sa.Column("postal_code", sa.Text),
         sa.Column("city", sa.Text),
         sa.Column("country", sa.Text),
+        sa.Column("version", sa.Integer, server_default="1", nullable=False),
         _now("created_at"),
         _now("updated_at"),
         sa.CheckConstraint(
@@ -135,13 +138,14 @@ def upgrade() -> None:
         "schema_scripts",
         sa.Column("revision", sa.Text, primary_key=True),
         sa.Column("script", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
         _now("created_at"),
         schema="public",
     )
     op.create_table(
         "spare_schemas",
         sa.Column("schema_name", sa.Text, primary_key=True),
-        sa.Column("revision", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
         _now("created_at"),
         schema="public",
     )

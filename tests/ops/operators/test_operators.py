@@ -55,6 +55,9 @@ def test_a_revoked_token_is_401(app: Flask, client: FlaskClient) -> None:
     assert run(app, "revoke", name).exit_code == 0
     assert caller.get("/cc/").status_code == 401
     assert run(app, "revoke", name).exit_code == 2
+    with app.app_context(), operations():
+        statement = sa.select(AuditEntry.allowed).where(AuditEntry.operator == name)
+        assert list(db.session.scalars(statement.order_by(AuditEntry.id))) == [True, False]
     listed = json.loads(run(app, "list", "--json").output)
     assert next(row for row in listed if row["name"] == name)["revoked"]
 

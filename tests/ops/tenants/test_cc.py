@@ -111,7 +111,7 @@ def test_deleting_asks_for_the_slug_then_closes_at_once(
     assert cc.delete(f"/cc/{acme.slug}?confirm={acme.slug}").status_code == 202
     assert acme.get("/users/").status_code == 403
     with app.app_context():
-        tenants_job.drop(acme.slug)
+        tenants_job.drop(acme.schema_name)
     assert acme.schema_name not in schemas(app)
     assert acme.get("/users/").status_code == 401
     assert globex.get("/users/").status_code == 200
@@ -143,7 +143,7 @@ def test_an_upgrade_without_a_broker_or_worker_is_503(
     redis_url: str,
 ) -> None:
     with app.app_context():
-        assert upgrades.move(acme.slug, "0001", downgrade=True).status == upgrades.MOVED
+        assert upgrades.move(acme.schema_name, "0001", downgrade=True).status == upgrades.MOVED
     redis_url = redis_url.format(valkey=valkey.url.rpartition("/")[0])
     answer = subprocess.run(
         [sys.executable, "-c", ASK, f"/cc/{acme.slug}"],
@@ -155,14 +155,14 @@ def test_an_upgrade_without_a_broker_or_worker_is_503(
     )
     assert answer.stdout.split() == ["503", "application/problem+json"]
     with app.app_context():
-        assert upgrades.move(acme.slug, "head").status == upgrades.MOVED
+        assert upgrades.move(acme.schema_name, "head").status == upgrades.MOVED
 
 
 def test_upgrades_run_on_a_worker(
     app: Flask, cc: Operator, acme: Company, worker: subprocess.Popen[bytes]
 ) -> None:
     with app.app_context():
-        upgrades.move(acme.slug, "0001", downgrade=True)
+        upgrades.move(acme.schema_name, "0001", downgrade=True)
     assert acme.get("/users/").status_code == 503
     answer = cc.post(f"/cc/{acme.slug}")
     assert answer.status_code == 202
@@ -180,3 +180,12 @@ def test_upgrades_run_on_a_worker(
 def test_an_unknown_revision_is_422(cc: Operator) -> None:
     assert cc.post("/cc/?to=9999").status_code == 422
     assert cc.post("/cc/?to=';--").status_code == 422
+
+
+def test_a_stale_change_of_a_tenant_is_412(cc: Operator, acme: Company) -> None:
+    path = f"/cc/{acme.slug}"
+    old = cc.get(path).headers["ETag"]
+    assert cc.patch(path, {"city": "Lyon"}, headers={"If-Match": old}).status_code == 200
+    assert cc.patch(path, {"city": "Paris"}, headers={"If-Match": old}).status_code == 412
+    both = f"{old}, {cc.get(path).headers['ETag']}"
+    assert cc.patch(path, {"city": "Paris"}, headers={"If-Match": both}).status_code == 200

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from click.testing import Result
 from flask import Flask
 
-from ops.tenants import job
+from ops.local.postgres import PostgresServer
+from ops.tenants import job, tasks
 from ops.upgrades import job as upgrades
 from tests.factories import Company
 from todo_app.database import OPS_BIND, db, transaction
@@ -114,7 +115,7 @@ def test_a_drop_that_was_stopped_goes_on(app: Flask, acme: Company) -> None:
             service.mark_deleting(acme.slug, acme.slug)
         with db.engines[OPS_BIND].begin() as connection:
             connection.exec_driver_sql(f"DROP TABLE {acme.schema_name}.tasks")
-        job.drop(acme.slug)
+        job.drop(acme.schema_name)
         with operations(), pytest.raises(service.TenantNotFoundError):
             service.get(acme.slug)
 
@@ -125,17 +126,17 @@ def test_a_tenant_is_not_dropped_while_somebody_works_on_it(app: Flask, acme: Co
             service.mark_deleting(acme.slug, acme.slug)
         with (
             db.engines[OPS_BIND].connect() as connection,
-            upgrades.lock_tenant(connection, acme.slug),
+            upgrades.lock_tenant(connection, acme.schema_name),
             pytest.raises(upgrades.BusyError),
         ):
-            job.drop(acme.slug)
+            job.drop(acme.schema_name)
 
 
 def test_stale_spares_are_replaced(app: Flask) -> None:
     with app.app_context():
         job.keep_spares(1)
         with operations(), transaction():
-            db.session.execute(sa.text("UPDATE public.spare_schemas SET revision = '0001'"))
+            db.session.execute(sa.text("UPDATE public.spare_schemas SET digest = 'other'"))
         assert job.keep_spares(2) == 2
         with operations():
             statement = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 't\\_spare%'"
@@ -173,3 +174,42 @@ def test_the_control_plane_migrates_in_several_instances_at_once(
     ]
     outputs = [process.communicate()[0].decode() for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], outputs
+
+
+def test_one_tenant_that_cannot_be_dropped_does_not_hold_up_the_others(
+    app: Flask, acme: Company, globex: Company
+) -> None:
+    with app.app_context():
+        for company in (acme, globex):
+            with operations(), transaction():
+                service.mark_deleting(company.slug, company.slug)
+        with (
+            db.engines[OPS_BIND].connect() as connection,
+            upgrades.lock_tenant(connection, acme.schema_name),
+            pytest.raises(RuntimeError, match=acme.schema_name),
+        ):
+            tasks.drop_deleting.run()
+        with operations():
+            assert job.deleting() == [acme.schema_name]
+        job.drop(acme.schema_name)
+
+
+def test_a_program_that_does_not_exist_is_wrong_use(app: Flask, acme: Company) -> None:
+    result = run(app, "run", "--only", acme.slug, "--", "no-such-program")
+    assert result.exit_code == 2
+    assert "cannot be started" in result.stderr
+
+
+def test_psql_finds_its_tenant(
+    app: Flask, acme: Company, postgres: PostgresServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    psql = str(postgres.bin_dir / "psql")
+    question = "SELECT count(*), current_schema() FROM users"
+    result = run(app, "run", "--only", acme.slug, "--", psql, "-Atc", question)
+    assert result.exit_code == 0
+    assert capfd.readouterr().out.strip() == f"1|{acme.schema_name}"
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 301, "a\x00b"])
+def test_a_name_that_cannot_be_stored_is_wrong_use(app: Flask, name: str) -> None:
+    assert run(app, "create", name).exit_code == 2
