@@ -40,7 +40,7 @@ class Settings:
     """Connections a process keeps open."""
     pool_timeout: int = 10
     """Seconds a request waits for a connection before it is answered with 503."""
-    pool_max_schemas: int = 200
+    pool_max_schemas: int = 1000
     """A connection that has served this many tenants is replaced: its catalogue caches grow."""
     spare_schemas: int = 5
     """Ready schemas kept for registrations."""

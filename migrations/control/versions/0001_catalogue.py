@@ -83,10 +83,11 @@ BEGIN
     IF id IS NULL OR state <> 'active' OR revision < oldest_revision THEN
         RETURN;
     END IF;
-    PERFORM set_config('search_path', quote_ident(schema_name), true);
-    PERFORM set_config('lock_timeout', '3s', true), set_config('statement_timeout', '30s', true);
     -- After this the catalogue can no longer be read.
-    PERFORM set_config('role', CASE WHEN use_role THEN schema_name ELSE 'none' END, true);
+    PERFORM set_config('search_path', quote_ident(schema_name), true),
+            set_config('lock_timeout', '3s', true),
+            set_config('statement_timeout', '30s', true),
+            set_config('role', CASE WHEN use_role THEN schema_name ELSE 'none' END, true);
     IF token_digest IS NOT NULL THEN
         SELECT u.id, u.uuid, r.name, r.permissions, k.id
           INTO user_id, user_uuid, role, permissions, token_id
