@@ -20,7 +20,7 @@ PROBLEM = "application/problem+json"
 
 
 @pytest.fixture
-def with_settings(settings: Settings) -> Iterator[Callable[..., Flask]]:
+def with_settings(app: Flask, settings: Settings) -> Iterator[Callable[..., Flask]]:
     """Makes applications; asked for before `capsys`, it gives the logs their stream back."""
 
     def make(**changes: object) -> Flask:
