@@ -48,6 +48,7 @@ def install(app: Flask, settings: Settings, postgres: PostgresServer) -> Iterato
 
     yield make
     app.extensions["celery"].set_default()
+    app.extensions["celery"].set_current()
     connection = psycopg2.connect(postgres.url())
     connection.autocommit = True
     for other, name in made:

@@ -99,17 +99,23 @@ def _by_celery(
         tasks.move.s(tenants=batch, target=target, downgrade=downgrade)
         for batch in job.batches(planned)
     )
-    seen = 0
+    seen: set[str] = set()
+    lost = 0
     moved_at = time.monotonic()
     while True:
         run = dispatch.look(run_id)
-        if len(run.outcomes) > seen:
-            yield from run.outcomes[seen:]
-            seen, moved_at = len(run.outcomes), time.monotonic()
+        # By name: batches do not end in the order in which they were sent.
+        for outcome in run.outcomes:
+            if outcome["tenant"] not in seen:
+                seen.add(outcome["tenant"])
+                lost, moved_at = 0, time.monotonic()
+                yield outcome
         if run.state != dispatch.RUNNING:
             break
         if time.monotonic() - moved_at > STALLED_SECONDS:
-            if dispatch.is_lost(run_id, UPGRADES):
+            # Asked twice: a busy worker may be late with its answer.
+            lost = lost + 1 if dispatch.is_lost(run_id, UPGRADES) else 0
+            if lost == 2:
                 click.echo("The worker that had the rest is gone.", err=True)
                 break
             moved_at = time.monotonic()

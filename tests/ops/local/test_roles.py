@@ -11,7 +11,7 @@ from tests.ops.local.programs import REPOSITORY
 def test_defaults_and_settings_of_the_environment() -> None:
     assert "--concurrency=2" in roles.command("worker", {"WORKER_CONCURRENCY": ""})
     assert "--concurrency=7" in roles.command("worker", {"WORKER_CONCURRENCY": "7"})
-    assert "--schedule=/tmp/x" in roles.command("beat", {"BEAT_SCHEDULE_FILE": "/tmp/x"})
+    assert "--schedule=/somewhere" in roles.command("beat", {"BEAT_SCHEDULE_FILE": "/somewhere"})
     flower = roles.command("flower", {"FLOWER_ADDRESS": "0.0.0.0", "FLOWER_PORT": "80"})
     assert flower[-2:] == ["--address=0.0.0.0", "--port=80"]
 

@@ -15,9 +15,10 @@ from celery import Celery
 from click.testing import Result
 from flask import Flask
 
+from ops import dispatch
 from ops.local.valkey import ValkeyServer
 from ops.roles import command
-from ops.upgrades import job
+from ops.upgrades import cli, job
 from tests.factories import Company, wait_until
 from todo_app.database import OPS_BIND, db, transaction
 from todo_app.tenancy import operations
@@ -146,6 +147,23 @@ def test_celery_does_it_and_the_command_follows(
     assert revision(app, acme) == revision(app, globex) == ("0002", "0002")
 
 
+def test_batches_that_end_out_of_order_are_each_reported_once(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outcome(tenant: str) -> dict[str, object]:
+        return {"tenant": tenant, "status": "moved"}
+
+    def state(name: str, *tenants: str) -> dispatch.Run:
+        return dispatch.Run("run", name, 2, 0, [outcome(tenant) for tenant in tenants], [])
+
+    states = iter([state("running", "c", "d"), state("succeeded", "a", "b", "c", "d")])
+    monkeypatch.setattr(dispatch, "start", lambda signatures: "run")
+    monkeypatch.setattr(dispatch, "look", lambda run_id: next(states))
+    planned = [job.Planned(name, name) for name in "abcd"]
+    reported = [outcome["tenant"] for outcome in cli._by_celery(planned, "0002", False)]
+    assert reported == ["c", "d", "a", "b"]
+
+
 def test_flask_db_upgrades_one_tenant_and_prints_sql_for_a_dry_run(
     app: Flask, acme: Company, environment: dict[str, str]
 ) -> None:
@@ -247,12 +265,12 @@ def test_a_killed_worker_does_not_keep_the_command_waiting(
         app.app_context(),
         db.engines[OPS_BIND].connect() as holder,
     ):
-        celery = Celery(broker=environment["REDIS_URL"])
+        celery = Celery(broker=environment["REDIS_URL"], set_as_current=False)
         wait_until(lambda: celery.control.ping(timeout=1), 60)
         celery.close()
         # The worker waits for this lock, and is killed while it does.
         holder.exec_driver_sql(f"LOCK TABLE {acme.schema_name}.users")
-        with process_group(["flask", "tenants", "upgrade", acme.slug], environment) as cli:
+        with process_group(["flask", "tenants", "upgrade", acme.slug], environment) as program:
             waiting = sa.text(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
                 " AND usename = 'todo_ops' AND pid <> pg_backend_pid()"
@@ -262,8 +280,8 @@ def test_a_killed_worker_does_not_keep_the_command_waiting(
                 wait_until(lambda: watcher.execute(waiting).scalar(), 30)
             os.killpg(worker.pid, signal.SIGKILL)
             holder.rollback()
-            output, error = cli.communicate(timeout=90)
-    assert cli.returncode == 1
+            output, error = program.communicate(timeout=90)
+    assert program.returncode == 1
     assert "The worker that had the rest is gone." in error
     assert "run the command again" in output
     assert run(app, "upgrade", "--inline", acme.slug).exit_code == 0
