@@ -125,3 +125,4 @@ def test_process_that_got_the_number_of_an_earlier_one_is_spared(tmp_path: Path)
 def test_damaged_note_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / "it.pid").write_text(text)
     end_leftover(tmp_path / "it.pid")
+    assert (tmp_path / "it.pid").read_text() == text
