@@ -148,7 +148,7 @@ def _render_app_error(error: AppError) -> Response:
     return problem(error.status, error.code, error.detail, error.errors, error.headers)
 
 
-def render_http_error(error: HTTPException) -> Response:
+def _render_http_error(error: HTTPException) -> Response:
     """An error of Flask, Werkzeug or webargs, in the same shape."""
     status = error.code or 500
     data = getattr(error, "data", None) or {}
@@ -188,7 +188,7 @@ def _render_unexpected(error: Exception) -> Response:
 def init_app(app: Flask) -> None:
     """Register the renderers."""
     app.register_error_handler(AppError, _render_app_error)
-    app.register_error_handler(HTTPException, render_http_error)
+    app.register_error_handler(HTTPException, _render_http_error)
     app.register_error_handler(sa_exc.DBAPIError, _render_database_error)
     app.register_error_handler(
         sa_exc.TimeoutError, lambda _: _render_app_error(UnavailableError("Too busy; try again."))

@@ -22,13 +22,12 @@ from flask import Request, current_app, g
 from todo_app.config import Settings
 from todo_app.database import OPS_BIND, current_session, in_scope, saw_schema
 from todo_app.errors import AppError, ForbiddenError, NotFoundError, UnavailableError
+from todo_app.tenants.models import ACTIVE
 
 REQUIRED_REVISION = "0002"
 """Oldest tenant revision that this code can serve; raise it when the code needs newer columns."""
 
 SCHEMA_PREFIX = "t_"
-
-ACTIVE = "active"
 
 _ENTER = """
 SELECT * FROM public.enter_tenant(
