@@ -26,12 +26,13 @@ test: ## run the tests with coverage; ARGS="tests/test_x.py -k name" runs some, 
 	@$(INSTALL) test
 	@$(RUN) python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist worksteal --cov)
 
-lint: ## check style, types and the import rules
+lint: ## check style, types, the import rules and the migrations
 	@$(INSTALL) dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m migrations.lint
 
 format: ## put the code into the house style
 	@$(INSTALL) dev
