@@ -16,7 +16,9 @@ VISIBILITY_TIMEOUT = LONGEST_TASK + timedelta(minutes=30)
 
 imports = (
     "ops.delivery.tasks",
+    "ops.monitor.exporter",
     "ops.monitor.tasks",
+    "ops.runs.tasks",
     "ops.tenants.tasks",
     "ops.upgrades.tasks",
 )
@@ -76,6 +78,16 @@ beat_schedule = {
         "task": "ops.tenants.tasks.drop_deleting",
         "schedule": timedelta(minutes=1),
         "options": {"expires": 120},
+    },
+    "wake-stalled-runs": {
+        "task": "ops.runs.tasks.wake_stalled",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 20},
+    },
+    "reconcile-revisions": {
+        "task": "ops.upgrades.tasks.reconcile",
+        "schedule": crontab(minute="7"),
+        "options": {"expires": 3000},
     },
     "sweep": {
         "task": "ops.monitor.tasks.sweep",

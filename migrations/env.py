@@ -24,6 +24,7 @@ from todo_app.histories import (
     LOCK_SCHEMA,
     SCHEMA_PLACEHOLDER,
     TENANT,
+    set_revision,
 )
 
 config = context.config
@@ -71,13 +72,7 @@ def note_revision(schema: str) -> Any:
     """Keep the catalogue's copy of the revision true, in the transaction of each revision."""
 
     def callback(ctx: Any, heads: set[str], **_: Any) -> None:
-        columns = (sa.column(name, sa.Text) for name in ("revision", "schema_name"))
-        tenants = sa.table("tenants", *columns, schema="public")
-        ctx.execute(
-            sa.update(tenants)
-            .where(tenants.c.schema_name == schema)
-            .values(revision=max(heads, default=""))
-        )
+        ctx.execute(set_revision(schema, max(heads, default="")))
 
     return callback
 
@@ -111,7 +106,6 @@ def run_offline(schema: str, starting_rev: str | None = None) -> None:
         target_metadata=db.metadata,
         version_table_schema=schema,
         starting_rev=starting_rev,
-        transactional_ddl=schema != SCHEMA_PLACEHOLDER,
         transaction_per_migration=True,
         on_version_apply=note_revision(schema) if is_real_tenant else None,
     )

@@ -8,8 +8,11 @@ from flask import Flask
 from ops.base import make_celery
 from ops.control.cli import control
 from ops.local.cli import up
+from ops.monitor.routes import metrics
 from ops.operators.cli import operators
 from ops.routes import cc
+from ops.runs.cli import runs
+from ops.runs.routes import runs as runs_routes
 from ops.tenants.cli import tenants
 
 
@@ -21,9 +24,11 @@ def init_app(app: Flask) -> Celery:
     """
     celery = make_celery(app)
     app.extensions["celery"] = celery
-    for command in (up, control, operators, tenants):
+    for command in (up, control, operators, runs, tenants):
         app.cli.add_command(command)
     api = app.extensions["api"]
     api.spec.components.security_scheme("operator", {"type": "http", "scheme": "bearer"})
-    api.register_blueprint(cc)
+    for blueprint in (runs_routes, cc):
+        api.register_blueprint(blueprint)
+    app.register_blueprint(metrics)
     return celery

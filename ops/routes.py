@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from celeryconfig import UPGRADES
-from ops import dispatch, schemas
+from flask import Response, current_app, g, jsonify
+
+from ops import schemas
 from ops.guard import OperatorGuard
 from ops.operators.job import TENANTS_READ, TENANTS_WRITE, UPGRADES_RUN
+from ops.runs import queue
+from ops.runs.job import Snapshot
+from ops.runs.schemas import RunSchema
 from ops.upgrades import job as upgrades
-from ops.upgrades import tasks
+from ops.upgrades.plan import Choice
 from todo_app.blueprint import Blueprint, expected_versions
 from todo_app.database import transaction
-from todo_app.errors import UnavailableError
 from todo_app.pagination import Page, PageRequest, page_query, page_schema
 from todo_app.tenants import service
 from todo_app.tenants.models import Tenant
@@ -42,17 +45,14 @@ def create_tenant(data: dict[str, Any]) -> Tenant:
 
 @cc.route("/", methods=["POST"], guard=OperatorGuard(UPGRADES_RUN))
 @cc.arguments(schemas.UpgradeQuerySchema, location="query")
-@cc.response(202, schemas.RunSchema)
-def upgrade_all(query: dict[str, str]) -> dispatch.Run:
-    """Upgrade all tenants that are behind"""
-    return _upgrade(query["to"], [])
+@cc.response(202, RunSchema)
+@cc.alt_response(200, schema=schemas.PlanSchema, description="The plan, for a dry run.")
+def upgrade_all(query: dict[str, Any]) -> Snapshot | Response:
+    """Upgrade all tenants that are behind
 
-
-@cc.route("/runs/<uuid:run_id>", guard=OperatorGuard(TENANTS_READ))
-@cc.response(200, schemas.RunSchema)
-def get_run(run_id: Any) -> dispatch.Run:
-    """See how far an upgrade is"""
-    return dispatch.look(str(run_id))
+    Where nobody is, the run has no tenants and has succeeded.
+    """
+    return _upgrade(query, [])
 
 
 @cc.route("/<string:slug>", guard=OperatorGuard(TENANTS_READ))
@@ -64,10 +64,11 @@ def get_tenant(slug: str) -> Tenant:
 
 @cc.route("/<string:slug>", methods=["POST"], guard=OperatorGuard(UPGRADES_RUN))
 @cc.arguments(schemas.UpgradeQuerySchema, location="query")
-@cc.response(202, schemas.RunSchema)
-def upgrade_tenant(query: dict[str, str], slug: str) -> dispatch.Run:
+@cc.response(202, RunSchema)
+@cc.alt_response(200, schema=schemas.PlanSchema, description="The plan, for a dry run.")
+def upgrade_tenant(query: dict[str, Any], slug: str) -> Snapshot | Response:
     """Upgrade one tenant"""
-    return _upgrade(query["to"], [service.get(slug).slug])
+    return _upgrade(query, [service.get(slug).slug])
 
 
 @cc.route("/<string:slug>", methods=["PATCH"], guard=OperatorGuard(TENANTS_WRITE))
@@ -91,14 +92,27 @@ def delete_tenant(query: dict[str, str], slug: str) -> Tenant:
         return service.mark_deleting(slug, query["confirm"], expected_versions())
 
 
-def _upgrade(to: str, slugs: list[str]) -> dispatch.Run:
-    target = upgrades.check_revision(to)
-    planned = upgrades.plan(target, slugs)
-    if not planned:
-        return dispatch.Run(None, dispatch.SUCCEEDED, 0, 0, [], [])
-    if not dispatch.has_worker(UPGRADES):
-        raise UnavailableError("No worker takes upgrades at the moment.")
-    run_id = dispatch.start(
-        tasks.move.s(tenants=batch, target=target) for batch in upgrades.batches(planned)
+def _upgrade(query: dict[str, Any], slugs: list[str]) -> Snapshot | Response:
+    order = upgrades.Order(
+        query["to"],
+        choice=Choice(slugs, canaries=query["canary"], wave_size=query["wave_size"]),
+        max_failures=query["max_failures"],
+        concurrency=query["concurrency"],
     )
-    return dispatch.look(run_id)
+    plan = upgrades.make_plan(order, current_app.config["SETTINGS"])
+    if query["dry_run"]:
+        return jsonify(schemas.PlanSchema().dump(_shown(plan)))
+    if plan.waves:
+        queue.need_worker(upgrades.KIND)
+    with transaction():
+        run_id = upgrades.start(plan, actor=g.caller)
+    return queue.wake_soon(run_id)
+
+
+def _shown(plan: upgrades.Plan) -> dict[str, Any]:
+    tenants = [
+        {"tenant": member.slug, "wave": wave, **member.result, "to_revision": plan.target}
+        for wave, members in enumerate(plan.waves, 1)
+        for member in members
+    ]
+    return {"title": plan.title, "tenants": tenants, "sql": upgrades.preview(plan)}

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import marshmallow as ma
 
-from todo_app.schemas import Schema, String, Time
+from ops.runs.job import Limits
+from ops.upgrades.script import lag
+from todo_app.schemas import Boolean, Schema, String, Time
 from todo_app.tenants.models import ACTIVE, STATES, SUSPENDED
+
+
+class Lag(ma.fields.Integer):
+    """How many revisions a tenant is behind, made of the revision that it has."""
+
+    def get_value(self, obj: Any, *args: Any, **kwargs: Any) -> int:
+        """The value for `obj`, a tenant."""
+        return lag(obj.revision)
 
 
 class TenantSchema(Schema):
@@ -15,7 +27,12 @@ class TenantSchema(Schema):
     name = ma.fields.String(required=True, metadata={"example": "Acme Ltd"})
     host = ma.fields.String(required=True, allow_none=True, metadata={"example": "todo.acme.com"})
     state = ma.fields.String(required=True, validate=ma.validate.OneOf(STATES))
+    is_canary = ma.fields.Boolean(required=True)
     revision = ma.fields.String(required=True, metadata={"example": "0002"})
+    lag = Lag(
+        required=True,
+        metadata={"description": "Revisions behind the newest.", "example": 0},
+    )
     tax_id = ma.fields.String(required=True, allow_none=True)
     street = ma.fields.String(required=True, allow_none=True)
     postal_code = ma.fields.String(required=True, allow_none=True)
@@ -39,6 +56,7 @@ class TenantChangeSchema(Schema):
     city = String(allow_none=True, max_length=100)
     country = String(allow_none=True, max_length=100)
     state = ma.fields.String(validate=ma.validate.OneOf((ACTIVE, SUSPENDED)))
+    is_canary = Boolean(metadata={"description": "Whether it is upgraded before the others."})
 
 
 class TenantCreateSchema(TenantChangeSchema):
@@ -61,25 +79,49 @@ class UpgradeQuerySchema(Schema):
     to = String(
         load_default="head", min_length=1, max_length=50, metadata={"description": "Revision."}
     )
+    dry_run = ma.fields.Boolean(
+        load_default=False,
+        truthy={"true"},
+        falsy={"false"},
+        metadata={"description": "Answer with the plan and change nothing."},
+    )
+    canary = ma.fields.Integer(
+        load_default=None,
+        validate=ma.validate.Range(1, 10_000),
+        metadata={"description": "Tenants that go first, instead of those that are marked."},
+    )
+    wave_size = ma.fields.Integer(
+        load_default=None,
+        validate=ma.validate.Range(1, 100_000),
+        metadata={"description": "Tenants of a wave, instead of a tenth and then the rest."},
+    )
+    max_failures = ma.fields.Integer(
+        load_default=None,
+        validate=ma.validate.Range(0, 100_000),
+        metadata={"description": "Tenants that may fail before the run stops."},
+    )
+    concurrency = ma.fields.Integer(
+        load_default=Limits.concurrency,
+        validate=ma.validate.Range(1, 100),
+        metadata={"description": "Workers that may work on the run at once."},
+    )
 
 
-class OutcomeSchema(Schema):
+class PlannedSchema(Schema):
     tenant = ma.fields.String(required=True, metadata={"example": "acme"})
-    status = ma.fields.String(
-        required=True, validate=ma.validate.OneOf(("moved", "unchanged", "failed"))
-    )
-    from_revision = ma.fields.String(required=True, metadata={"example": "0001"})
-    to_revision = ma.fields.String(required=True, metadata={"example": "0002"})
-    error = ma.fields.String(required=True, allow_none=True)
-    seconds = ma.fields.Float(required=True, metadata={"example": 0.1})
+    wave = ma.fields.Integer(required=True, metadata={"example": 1})
+    from_revision = ma.fields.String(required=True, metadata={"example": "0002"})
+    to_revision = ma.fields.String(required=True, metadata={"example": "0003"})
 
 
-class RunSchema(Schema):
-    id = ma.fields.String(required=True, allow_none=True)
-    state = ma.fields.String(
-        required=True, validate=ma.validate.OneOf(("running", "succeeded", "failed"))
+class PlanSchema(Schema):
+    """What an upgrade would do."""
+
+    title = ma.fields.String(required=True, metadata={"example": "upgrade to 0003"})
+    tenants = ma.fields.List(ma.fields.Nested(PlannedSchema), required=True)
+    sql = ma.fields.Dict(
+        keys=ma.fields.String(),
+        values=ma.fields.String(),
+        required=True,
+        metadata={"description": "By the revision that tenants start from, what one of them gets."},
     )
-    tasks = ma.fields.Integer(required=True, metadata={"example": 1})
-    tasks_done = ma.fields.Integer(required=True, metadata={"example": 1})
-    outcomes = ma.fields.List(ma.fields.Nested(OutcomeSchema), required=True)
-    errors = ma.fields.List(ma.fields.String(), required=True)

@@ -16,11 +16,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import ops
-from ops import dispatch
 from ops.local.postgres import PostgresServer, embedded_postgres, ensure_owner
 from ops.local.valkey import ValkeyServer, embedded_valkey
 from ops.operators import job as operators
 from ops.roles import command
+from ops.runs import queue
 from tests.factories import Company, Operator, register, wait_until
 from todo_app import create_app
 from todo_app.config import Settings
@@ -115,7 +115,7 @@ def worker(app: Flask, environment: dict[str, str]) -> Iterator[subprocess.Popen
     )
     try:
         with app.app_context():
-            wait_until(lambda: dispatch.has_worker("upgrades"), 60)
+            wait_until(lambda: queue.has_worker("upgrades"), 60)
         yield process
     finally:
         process.terminate()

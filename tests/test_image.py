@@ -277,6 +277,8 @@ def environment(
         "FLOWER_ADDRESS": "127.0.0.1",
         "FLOWER_PORT": str(free_port()),
         "BEAT_SCHEDULE_FILE": str(directory / "schedule"),
+        "WORKER_METRICS_ADDRESS": "127.0.0.1",
+        "WORKER_METRICS_PORT": str(free_port()),
     }
 
 

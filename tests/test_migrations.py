@@ -36,7 +36,7 @@ def test_models_equal_migrations(
     models = sa.MetaData(naming_convention=Base.metadata.naming_convention)
     for table in Base.metadata.tables.values():
         if (table.schema == "public") == (history == "control"):
-            table.to_metadata(models, schema=None)
+            table.to_metadata(models, schema=None, referred_schema_fn=lambda *_: sa.BLANK_SCHEMA)
     engine = sa.create_engine(
         driver_url(settings.ops_database_url),
         connect_args={"options": f"-c search_path={schema}"},

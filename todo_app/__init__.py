@@ -14,7 +14,7 @@ from flask_smorest import Api
 from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from todo_app import auth, database, errors, histories, logs
+from todo_app import auth, database, errors, histories, logs, metrics
 from todo_app.accounts import routes as accounts
 from todo_app.config import Settings
 from todo_app.database import db
@@ -70,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     database.init_app(app, settings)
     migrate.init_app(app, db, directory=str(histories.DIRECTORY))
     logs.init_app(app)
+    metrics.init_app(app)
     init_request_checks(app)
     limit_sign_in(app)
     auth.init_app(app)

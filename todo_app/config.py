@@ -12,6 +12,20 @@ from typing import Any
 import limits
 
 EMPTY_MEANS_OFF = ("auth_rate_limit",)
+AT_LEAST_ONE = (
+    "pool_size",
+    "pool_timeout",
+    "pool_max_schemas",
+    "max_body_bytes",
+    "upgrade_lock_timeout",
+    "keep_runs_days",
+)
+NOT_NEGATIVE = (
+    "spare_schemas",
+    "trusted_proxies",
+    "upgrade_statement_timeout",
+    "worker_metrics_port",
+)
 
 
 class ConfigError(Exception):
@@ -44,6 +58,19 @@ class Settings:
     """A connection that has served this many tenants is replaced: its catalogue caches grow."""
     spare_schemas: int = 5
     """Ready schemas kept for registrations."""
+    upgrade_lock_timeout: int = 2
+    """Seconds that a revision waits for a table in use. Requests queue up behind it meanwhile, and
+    give up after 3 seconds."""
+    upgrade_statement_timeout: int = 900
+    """Seconds that one statement of a revision may take; 0 for any time."""
+    keep_runs_days: int = 90
+    """Days after which the ledger forgets a run that has ended."""
+    metrics_token: str = field(default="", repr=False)
+    """Bearer token that `/metrics` asks for; without one there is no `/metrics`."""
+    worker_metrics_port: int = 0
+    """Port on which a worker serves its metrics; 0 for none."""
+    worker_metrics_address: str = "127.0.0.1"
+    """Address that this port is on."""
     mail_url: str = field(default="", repr=False)
     """`smtp://[user:password@]host:port` or `smtps://…`; empty writes .eml files instead."""
     mail_dir: Path = Path("var/mail")
@@ -98,10 +125,10 @@ class Settings:
         return str(value)
 
     def _check(self) -> None:
-        for name in ("pool_size", "pool_timeout", "pool_max_schemas", "max_body_bytes"):
+        for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name.upper()} must be at least 1")
-        for name in ("spare_schemas", "trusted_proxies"):
+        for name in NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name.upper()} must not be negative")
         if self.log_level not in logging.getLevelNamesMapping():

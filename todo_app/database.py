@@ -264,6 +264,18 @@ def _watch_pool(engine: sa.Engine, max_schemas: int) -> None:
             raise sa.exc.DisconnectionError from None
 
 
+@contextmanager
+def own_connection() -> Iterator[sa.Connection]:
+    """A connection as the owner of all schemas, in autocommit mode, that ends with the block.
+
+    Whatever it has locked, set, or cached of schemas is gone with it.
+    """
+    with db.engines[OPS_BIND].connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()
+        yield connection
+
+
 def saw_schema(connection: sa.Connection, schema_name: str) -> None:
     """Note that `connection` has touched `schema_name`, for its retirement."""
     connection.info.setdefault("schemas", set()).add(schema_name)

@@ -20,8 +20,18 @@ SCHEMA_PLACEHOLDER = "tenant_schema_placeholder"
 LOCK_SCHEMA = sa.text("SELECT pg_try_advisory_lock(7301002, hashtext(:schema))")
 """Takes the lock of one tenant for the rest of the connection; false where somebody holds it."""
 
-BOUND_WAITING = sa.text("SET lock_timeout TO '5s'")
-"""How long DDL waits for a table that is in use: requests queue up behind it meanwhile."""
+UNLOCK_SCHEMA = sa.text("SELECT pg_advisory_unlock(7301002, hashtext(:schema))")
+
+BOUND_WAITING = sa.text(
+    "SELECT set_config('lock_timeout', '2s', false),"
+    " set_config('statement_timeout', '15min', false)"
+)
+"""How long DDL waits for a table that is in use, since requests queue up behind it meanwhile, and
+how long one statement may take."""
+
+_TENANTS = sa.table(
+    "tenants", *(sa.column(name, sa.Text) for name in ("revision", "schema_name")), schema="public"
+)
 
 X_ARGUMENTS = {"tenant", "history", "dry_run"}
 TRUE = ("1", "true", "yes", "on")
@@ -53,3 +63,16 @@ def choose_history(config: Any) -> Any:
     config.attributes["history"] = history
     config.set_main_option("version_locations", str(DIRECTORY / history / "versions"))
     return config
+
+
+def set_revision(schema: Any, revision: str) -> sa.Update:
+    """The statement that keeps the catalogue's copy of a tenant's revision true.
+
+    It belongs into the transaction of each revision.
+
+    Args:
+        schema: name of the tenant's schema, or an SQL expression for it.
+        revision: what the schema has then; empty for none.
+    """
+    statement = sa.update(_TENANTS).where(_TENANTS.c.schema_name == schema)
+    return statement.values(revision=revision)

@@ -23,6 +23,11 @@ class OutboxMessage(Base):
             "available_at",
             postgresql_where=sa.text("delivered_at IS NULL AND failed_at IS NULL"),
         ),
+        sa.Index(
+            "ix_outbox_failed_at",
+            "failed_at",
+            postgresql_where=sa.text("failed_at IS NOT NULL"),
+        ),
         {"schema": "public", "implicit_returning": False},
     )
 

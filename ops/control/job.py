@@ -17,6 +17,7 @@ from todo_app.config import ConfigError, Settings
 from todo_app.database import OPS_BIND, db, driver_url, quote_identifier
 from todo_app.extensions import migrate
 from todo_app.health import control_head
+from todo_app.histories import BOUND_WAITING
 
 MIGRATION_LOCK = 7_301_001
 """Key of the advisory lock that lets one instance at a time migrate the control plane."""
@@ -37,6 +38,8 @@ def upgrade(settings: Settings) -> str:
     api_url = driver_url(settings.need("database_url"))
     with db.engines[OPS_BIND].connect() as connection, _migration_lock(connection):
         connection.detach()
+        connection.execute(BOUND_WAITING)
+        connection.commit()
         config = migrate.get_config()
         config.attributes["connection"] = connection
         if _revision(connection) <= control_head():

@@ -10,6 +10,12 @@ API_PRIVILEGES = (
     "EXECUTE ON FUNCTION public.claim_schema(text)",
     "EXECUTE ON FUNCTION public.enter_tenant(text, text, text, text, boolean, bytea)",
     "INSERT ON public.outbox",
+    # For metrics; what is in a message stays unreadable.
+    "SELECT (created_at, delivered_at, failed_at) ON public.outbox",
+    "SELECT, INSERT, UPDATE ON public.ops_runs",
+    "SELECT, INSERT, UPDATE ON public.ops_run_items",
+    "SELECT ON public.tenant_checks",
+    "SELECT ON public.firings",
     "SELECT ON public.operators",
     "INSERT ON public.operator_audit",
     "SELECT, INSERT, UPDATE, DELETE ON public.idempotency_keys",

@@ -18,6 +18,7 @@ class Secrets:
     api_role: str
     valkey: str
     flower: str
+    metrics: str
     demo: str
 
 

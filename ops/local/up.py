@@ -10,7 +10,7 @@ from typing import Any
 from ops.local.child import end_leftover, search_path
 from ops.local.environment import published
 from ops.local.errors import LocalError, Stopped
-from ops.local.files import LOOPBACK, Ports, exclusive, is_free, private_dir
+from ops.local.files import LOOPBACK, Ports, exclusive, free_port, is_free, private_dir
 from ops.local.postgres import embedded_postgres, ensure_owner
 from ops.local.probes import CeleryNodes, answers, log_in
 from ops.local.report import Place, curl_line, show
@@ -92,6 +92,8 @@ def _environment(
         "PUBLIC_URL": url,
         "LOG_FORMAT": "console",
         "FLOWER_BASIC_AUTH": f"admin:{passwords.flower}",
+        "METRICS_TOKEN": passwords.metrics,
+        "WORKER_METRICS_PORT": str(_metrics_port(var)),
         "BEAT_SCHEDULE_FILE": str(beat_dir / "schedule"),
     }
     given = {name: value for name, value in environ.items() if value}
@@ -104,7 +106,15 @@ def _environment(
         "BIND": f"{LOOPBACK}:{port}",
         "FLOWER_ADDRESS": LOOPBACK,
         "FLOWER_PORT": str(flower_port),
+        "WORKER_METRICS_ADDRESS": LOOPBACK,
     }
+
+
+def _metrics_port(var: Path) -> int:
+    ports = Ports(var / "ports.json")
+    port = ports.recall("worker-metrics") or free_port()
+    ports.remember("worker-metrics", port)
+    return port
 
 
 def _database(servers: ExitStack, supervisor: Supervisor, var: Path, passwords: Secrets) -> None:
@@ -159,11 +169,16 @@ def _wait(supervisor: Supervisor, port: int, flower_port: int) -> None:
 def _tell(
     supervisor: Supervisor, tenants: list[dict[str, Any]], url: str, port: int, flower_port: int
 ) -> None:
-    flower_user, _, flower_password = supervisor.env["FLOWER_BASIC_AUTH"].partition(":")
+    env = supervisor.env
+    flower_user, _, flower_password = env["FLOWER_BASIC_AUTH"].partition(":")
+    metrics = [f"{url}/metrics"]
+    if env["WORKER_METRICS_PORT"] != "0":
+        metrics.append(f"http://{LOOPBACK}:{env['WORKER_METRICS_PORT']}/metrics")
     places = [
         Place("API", url),
         Place("documentation", f"{url}/docs"),
         Place("Flower", f"http://{LOOPBACK}:{flower_port}", flower_user, flower_password),
+        *(Place("metrics", where, "Bearer", env["METRICS_TOKEN"]) for where in metrics),
         *(
             Place(f"tenant {tenant['slug']}", tenant["name"], tenant["email"], tenant["password"])
             for tenant in tenants

@@ -105,6 +105,16 @@ def activate(slug: str) -> None:
 
 @tenants.command()
 @click.argument("slug")
+@click.option("--off", is_flag=True, help="Treat it like all others again.")
+def canary(slug: str, off: bool) -> None:
+    """Mark a tenant that upgrades touch before all others."""
+    with operations(), transaction():
+        service.change(slug, {"is_canary": not off})
+    click.echo(f"{slug} is {'no longer ' if off else ''}a canary.")
+
+
+@tenants.command()
+@click.argument("slug")
 @click.option("--confirm", help="The slug once more; asked for when left out.")
 def drop(slug: str, confirm: str | None) -> None:
     """Delete a tenant and all its data, for good."""

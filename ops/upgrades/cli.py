@@ -2,30 +2,70 @@
 
 from __future__ import annotations
 
+import getpass
 import json
-import time
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
 from typing import Any
 
 import click
+from flask import current_app
 from flask.cli import with_appcontext
 
-from celeryconfig import UPGRADES
-from ops import dispatch
-from ops.console import EXIT_FAILED, FailedError, json_option, print_table
-from ops.upgrades import job, tasks
+from ops.console import FailedError, WrongUseError, json_option, print_table
+from ops.runs import queue
+from ops.runs.cli import carry_on, inline_option, resume_run
+from ops.runs.job import Limits
+from ops.runs.queue import NoWorkerError
+from ops.upgrades import job
+from ops.upgrades import plan as planning
+from ops.upgrades.plan import Choice
+from todo_app.database import transaction
 from todo_app.tenancy import operations
-
-POLL_SECONDS = 0.2
-STALLED_SECONDS = 15.0
-"""After so long without news the workers are asked whether they still have the tasks."""
 
 
 def move_options(command: Any) -> Any:
     """The options that both directions share."""
     for option in (
         click.argument("slugs", nargs=-1),
-        click.option("--inline", is_flag=True, help="Do it in this process, without Celery."),
+        click.option("--only", help="Slugs, separated by commas; as good as arguments."),
+        click.option(
+            "--where",
+            multiple=True,
+            metavar="COLUMN=VALUE",
+            help="Only tenants whose state or revision is VALUE.",
+        ),
+        click.option(
+            "--canary",
+            type=click.IntRange(1),
+            help="Tenants that go first, instead of those that are marked.",
+        ),
+        click.option(
+            "--wave-size", type=click.IntRange(1), help="Instead of a tenth, then the rest."
+        ),
+        click.option(
+            "--max-failures",
+            type=click.IntRange(0),
+            help="Tenants that may fail before the run stops; a tenth when left out.",
+        ),
+        click.option(
+            "--concurrency",
+            type=click.IntRange(1, 100),
+            help=f"Tenants worked on at once; {Limits.concurrency}, or 1 with --inline.",
+        ),
+        click.option("--before-backup", is_flag=True, help="Back each tenant up first."),
+        click.option(
+            "--reconcile", is_flag=True, help="First read every tenant's own version table."
+        ),
+        click.option("--dry-run", is_flag=True, help="Print the plan and its SQL; change nothing."),
+        click.option("--sql", "as_sql", is_flag=True, help="Print the SQL of all tenants only."),
+        click.option(
+            "--resume", type=click.IntRange(1), metavar="RUN", help="Go on with this run instead."
+        ),
+        inline_option,
+        click.option("--detach/--wait", help="Do not follow the run, or do.", show_default=True),
         json_option,
     ):
         command = option(command)
@@ -36,97 +76,133 @@ def move_options(command: Any) -> Any:
 @click.option("--to", default="head", show_default=True, help="Revision to go up to.")
 @move_options
 @with_appcontext
-def upgrade(slugs: tuple[str, ...], to: str, inline: bool, as_json: bool) -> None:
+def upgrade(**options: Any) -> None:
     """Bring all tenants, or only SLUGS, up to a revision.
 
-    The work is done by Celery's workers and followed here. Ends with 1 if any tenant failed.
+    Celery's workers do the work, in waves, and the ledger has what came of each tenant; this
+    command follows. Ends with 1 if any tenant failed.
     """
-    move(slugs, to, downgrade=False, inline=inline, as_json=as_json)
+    _move(downgrade=False, **options)
 
 
 @click.command()
 @click.option("--to", required=True, help="Revision to go down to; `base` for none.")
 @move_options
 @with_appcontext
-def downgrade(slugs: tuple[str, ...], to: str, inline: bool, as_json: bool) -> None:
+def downgrade(**options: Any) -> None:
     """Take all tenants, or only SLUGS, back to an older revision."""
-    move(slugs, to, downgrade=True, inline=inline, as_json=as_json)
+    _move(downgrade=True, **options)
 
 
-def move(slugs: tuple[str, ...], to: str, *, downgrade: bool, inline: bool, as_json: bool) -> None:
-    """Move tenants and report each; exits with 1 if any failed."""
-    with operations():
-        target = job.check_revision(to)
-        planned = job.plan(target, slugs, downgrade=downgrade)
-    if not planned:
-        click.echo(json.dumps([]) if as_json else f"Nobody has to move to {target or 'base'}.")
+def _move(
+    *,
+    to: str,
+    downgrade: bool,
+    slugs: tuple[str, ...],
+    only: str | None,
+    where: tuple[str, ...],
+    canary: int | None,
+    wave_size: int | None,
+    max_failures: int | None,
+    concurrency: int | None,
+    before_backup: bool,
+    reconcile: bool,
+    dry_run: bool,
+    as_sql: bool,
+    resume: int | None,
+    inline: bool,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    if inline and detach:
+        raise WrongUseError("--inline does the work here: there is nothing to detach from.")
+    if resume:
+        resume_run(resume, failed=False, detach=detach, inline=inline, as_json=as_json)
         return
-    if inline:
-        outcomes: Iterator[dict[str, Any]] = (
-            job.move(tenant.schema_name, target, downgrade=downgrade)._asdict()
-            for tenant in planned
-        )
+    if reconcile:
+        for correction in planning.reconcile():
+            click.echo(correction.text, err=True)
+    names = [*slugs, *(slug for slug in (only or "").split(",") if slug)]
+    order = job.Order(
+        to,
+        downgrade,
+        Choice(names, _parse_where(where), canary, wave_size),
+        max_failures,
+        concurrency or Limits.concurrency,
+        before_backup,
+    )
+    with operations():
+        plan = job.make_plan(order, current_app.config["SETTINGS"])
+    if as_sql:
+        for sql in job.sql(plan):
+            click.echo(sql)
+    elif dry_run:
+        _show(plan, as_json)
+    elif not plan.waves:
+        _tell_nobody(plan, as_json)
     else:
-        if not dispatch.has_worker(UPGRADES):
-            raise FailedError(
-                f"No worker takes from the queue {UPGRADES}. Start one, or add --inline."
-            )
-        outcomes = _by_celery(planned, target, downgrade)
-    done = []
-    for outcome in outcomes:
-        done.append(outcome)
-        if not as_json:
-            click.echo(_line(outcome, len(done), len(planned)))
-    failed = [outcome for outcome in done if outcome["status"] == job.FAILED]
-    if as_json:
-        click.echo(json.dumps(done))
-    else:
+        _start(plan, concurrency or 1, inline=inline, detach=detach, as_json=as_json)
+
+
+def _start(plan: job.Plan, concurrency: int, *, inline: bool, detach: bool, as_json: bool) -> None:
+    if not inline:
+        try:
+            queue.need_worker(job.KIND)
+        except NoWorkerError as error:
+            raise FailedError(f"{error.detail} Start one, or add --inline.") from None
+    with operations(), transaction():
+        run_id = job.start(plan, actor=getpass.getuser(), is_inline=inline)
+    if not as_json and not detach:
         click.echo(
-            f"{len(done) - len(failed)} of {len(planned)} tenants are at {target or 'base'}."
+            f"Run {run_id} ({plan.title}): {len(plan.members)} tenants, "
+            f"{len(plan.waves)} waves of {', '.join(str(len(wave)) for wave in plan.waves)}."
         )
-        if len(done) < len(planned):
-            click.echo("Not heard of the others: run the command again for those still behind.")
-        if failed:
-            print_table([{"tenant": o["tenant"], "error": o["error"]} for o in failed])
-    if len(done) < len(planned) or failed:
-        raise click.exceptions.Exit(EXIT_FAILED)
+    with ExitStack() as helpers:
+        for _ in range(concurrency - 1 if inline else 0):
+            argv = [sys.executable, "-m", "flask", "runs", "work", str(run_id)]
+            # This program once more, beside it.
+            helpers.enter_context(subprocess.Popen(argv, env=os.environ))  # noqa: S603
+        carry_on(run_id, detach=detach, inline=inline, as_json=as_json)
 
 
-def _by_celery(
-    planned: list[job.Planned], target: str, downgrade: bool
-) -> Iterator[dict[str, Any]]:
-    run_id = dispatch.start(
-        tasks.move.s(tenants=batch, target=target, downgrade=downgrade)
-        for batch in job.batches(planned)
-    )
-    seen: set[str] = set()
-    lost = 0
-    moved_at = time.monotonic()
-    while True:
-        run = dispatch.look(run_id)
-        # By name: batches do not end in the order in which they were sent.
-        for outcome in run.outcomes:
-            if outcome["tenant"] not in seen:
-                seen.add(outcome["tenant"])
-                lost, moved_at = 0, time.monotonic()
-                yield outcome
-        if run.state != dispatch.RUNNING:
-            break
-        if time.monotonic() - moved_at > STALLED_SECONDS:
-            # Asked twice: a busy worker may be late with its answer.
-            lost = lost + 1 if dispatch.is_lost(run_id, UPGRADES) else 0
-            if lost == 2:
-                click.echo("The worker that had the rest is gone.", err=True)
-                break
-            moved_at = time.monotonic()
-        time.sleep(POLL_SECONDS)
-    for error in run.errors:
-        click.echo(f"A task was lost: {error}", err=True)
+def _parse_where(where: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for text in where:
+        column, equals, value = text.partition("=")
+        if not equals:
+            raise WrongUseError(f"--where {text!r} is not COLUMN=VALUE.")
+        pairs[column] = value
+    return pairs
 
 
-def _line(outcome: dict[str, Any], number: int, total: int) -> str:
-    text = f"[{number}/{total}] {outcome['tenant']}: {outcome['status']}"
-    text += f" {outcome['from_revision'] or 'base'} -> {outcome['to_revision'] or 'base'}"
-    return f"{text} in {outcome['seconds']} s" + (
-        f": {outcome['error']}" if outcome["error"] else ""
-    )
+def _tell_nobody(plan: job.Plan, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            json.dumps({"id": None, "title": plan.title, "state": "succeeded", "tenants": []})
+        )
+    else:
+        click.echo(f"Nobody has to move: {plan.title} changes no tenant.")
+
+
+def _show(plan: job.Plan, as_json: bool) -> None:
+    """Print a plan and the SQL that tenants get, by the revision that they start from."""
+    rows = [
+        {
+            "wave": number,
+            "tenant": member.slug,
+            "from_revision": member.result["from_revision"],
+            "to_revision": plan.target,
+        }
+        for number, wave in enumerate(plan.waves, 1)
+        for member in wave
+    ]
+    scripts = job.preview(plan)
+    if as_json:
+        click.echo(json.dumps({"title": plan.title, "tenants": rows, "sql": scripts}))
+        return
+    if not rows:
+        _tell_nobody(plan, as_json)
+        return
+    print_table(rows)
+    for revision, sql in scripts.items():
+        click.echo(f"\n-- SQL for tenants at {revision or 'base'}, such as:\n{sql}")

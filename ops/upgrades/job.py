@@ -1,196 +1,137 @@
-"""Moves tenants' schemas to another revision, through Flask-Migrate's configuration of Alembic."""
+"""Upgrades and downgrades of many tenants: plan one, start it as a run, and do its work."""
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-import sqlalchemy as sa
-import structlog
-from alembic import command
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
+from ops.runs import job as runs
+from ops.runs.claims import Item, Outcome
+from ops.runs.job import Limits, Member
+from ops.runs.kinds import performs
+from ops.runs.work import Perform
+from ops.upgrades.move import Timeouts, move_all, step_sql
+from ops.upgrades.plan import Choice, plan
+from ops.upgrades.script import check_revision, steps
+from todo_app.config import Settings
+from todo_app.errors import InvalidInputError
 
-from todo_app.database import OPS_BIND, db, quote_identifier
-from todo_app.errors import ConflictError, InvalidInputError, first_line
-from todo_app.extensions import migrate
-from todo_app.histories import BOUND_WAITING, LOCK_SCHEMA
-from todo_app.tenancy import TenantNotFoundError
-from todo_app.tenants.models import ACTIVE, SUSPENDED, Tenant
+KIND = "upgrades"
 
-BATCH_SIZE = 25
+FAILING_PART = 10
+"""Where nobody says otherwise, a tenth of the tenants may fail before a run stops."""
 
-log = structlog.get_logger(__name__)
-
-REVISION = re.compile(r"\w+", re.ASCII)
-
-MOVED = "moved"
-UNCHANGED = "unchanged"
-FAILED = "failed"
+back_up: Callable[[Item], None] | None = None
+"""Set by the feature that can back up a tenant; raises where it cannot."""
 
 
-class Outcome(NamedTuple):
-    """What became of one tenant."""
+@dataclass(frozen=True)
+class Order:
+    """What an operator asks for."""
 
-    tenant: str
-    status: str
-    from_revision: str
-    to_revision: str
-    error: str | None
-    seconds: float
-
-
-class Planned(NamedTuple):
-    """A tenant that has to move; the schema name stays its own whatever becomes of the slug."""
-
-    schema_name: str
-    slug: str
+    to: str
+    downgrade: bool = False
+    choice: Choice = field(default_factory=Choice)
+    max_failures: int | None = None
+    concurrency: int = Limits.concurrency
+    before_backup: bool = False
 
 
-class BusyError(ConflictError):
-    """Another operation works on the tenant."""
+@dataclass(frozen=True)
+class Plan:
+    """What an order comes to."""
 
-    code = "tenant-busy"
-    detail = "Another operation works on this tenant."
+    title: str
+    target: str
+    waves: Sequence[Sequence[Member]]
+    limits: Limits
+    params: Mapping[str, Any]
+
+    @property
+    def members(self) -> list[Member]:
+        """All tenants, in the order of their waves."""
+        return [member for wave in self.waves for member in wave]
 
 
-def script_directory() -> ScriptDirectory:
-    """The tenant history."""
-    return ScriptDirectory.from_config(migrate.get_config(x_arg="history=tenant"))
-
-
-def head() -> str:
-    """The newest revision of the tenant history."""
-    return script_directory().get_current_head() or ""
-
-
-def check_revision(revision: str) -> str:
-    """The full name of a revision: `head`, `base`, or the name or its beginning.
+def make_plan(order: Order, settings: Settings) -> Plan:
+    """Find out who has to move.
 
     Raises:
-        InvalidInputError: the tenant history has no such revision.
+        InvalidInputError: there is no such revision or tenant, or what is asked for cannot be.
     """
-    if revision == "base":
-        return ""
-    found = None
-    if REVISION.fullmatch(revision):
-        with suppress(CommandError):
-            found = script_directory().get_revision(revision)
-    if found is None:
-        raise InvalidInputError(f"The tenant history has no revision {revision!r}.")
-    return str(found.revision)
+    target = check_revision(order.to)
+    if order.before_backup and back_up is None:
+        raise InvalidInputError("There are no backups yet: leave out --before-backup.")
+    has_canaries, waves = plan(target, order.choice, downgrade=order.downgrade)
+    total = sum(map(len, waves))
+    max_failures = order.max_failures
+    if max_failures is None:
+        max_failures = max(1, math.ceil(total / FAILING_PART))
+    return Plan(
+        title=f"{'downgrade' if order.downgrade else 'upgrade'} to {target or 'base'}",
+        target=target,
+        waves=waves,
+        limits=Limits(has_canaries, max_failures, concurrency=order.concurrency),
+        params={
+            "target": target,
+            "lock_timeout": settings.upgrade_lock_timeout,
+            "statement_timeout": settings.upgrade_statement_timeout,
+            "before_backup": order.before_backup,
+        },
+    )
 
 
-def plan(target: str, slugs: Sequence[str] = (), *, downgrade: bool = False) -> list[Planned]:
-    """Who has to move, by the catalogue's copy of the revision: one query, no tenant is touched.
-
-    Args:
-        target: revision name.
-        slugs: only these tenants; empty means all.
-        downgrade: look for tenants above the target instead of below.
+def start(plan: Plan, *, actor: str, is_inline: bool = False) -> int:
+    """Write the run of a plan into the ledger.
 
     Returns:
-        The tenants in order of their slugs.
+        Its number.
 
     Raises:
-        InvalidInputError: there is no tenant with one of the slugs.
+        RunUnderwayError: another run moves one of the tenants.
     """
-    statement = sa.select(Tenant.schema_name, Tenant.slug).where(
-        Tenant.revision > target if downgrade else Tenant.revision < target,
-        Tenant.state.in_((ACTIVE, SUSPENDED)),
+    return runs.start(
+        KIND, plan.title, plan.params, plan.waves, plan.limits, actor=actor, is_inline=is_inline
     )
-    if slugs:
-        known = set(db.session.scalars(sa.select(Tenant.slug).where(Tenant.slug.in_(slugs))))
-        unknown = sorted(set(slugs) - known)
-        if unknown:
-            raise InvalidInputError(f"There is no tenant {', '.join(unknown)}.")
-        statement = statement.where(Tenant.slug.in_(slugs))
-    return [Planned._make(row) for row in db.session.execute(statement.order_by(Tenant.slug))]
 
 
-def batches(planned: Sequence[Planned]) -> Iterator[list[str]]:
-    """Schema names, in pieces for one task each."""
-    for start in range(0, len(planned), BATCH_SIZE):
-        yield [tenant.schema_name for tenant in planned[start : start + BATCH_SIZE]]
-
-
-def move(schema_name: str, target: str, *, downgrade: bool = False) -> Outcome:
-    """Bring one tenant to a revision, each revision in a transaction of its own.
-
-    Never raises for what goes wrong in the tenant: the outcome says it.
-    """
-    started = time.monotonic()
-    slug = schema_name
-    before = after = ""
-    error = None
-    try:
-        with (
-            db.engines[OPS_BIND].connect() as connection,
-            lock_tenant(connection, schema_name) as slug,
-        ):
-            before = _revision(connection, schema_name)
-            try:
-                _run_alembic(connection, schema_name, target, downgrade=downgrade)
-            finally:
-                connection.rollback()
-                after = _revision(connection, schema_name)
-    except Exception as failure:
-        # A revision is anybody's code; whatever it raises must not stop the other tenants.
-        log.warning("tenant not moved", tenant=slug, exc_info=failure)
-        error = first_line(failure)
-    status = FAILED if error else MOVED if before != after else UNCHANGED
-    return Outcome(slug, status, before, after, error, round(time.monotonic() - started, 3))
-
-
-@contextmanager
-def lock_tenant(connection: sa.Connection, schema_name: str) -> Iterator[str]:
-    """Hold the tenant for one operation at a time, on a connection that ends with it.
-
-    Yields:
-        The tenant's slug.
+@performs(KIND)
+def perform(params: Mapping[str, Any]) -> Perform:
+    """What a worker does for a run.
 
     Raises:
-        BusyError: another operation holds it.
-        TenantNotFoundError: there is no such tenant any more.
+        InvalidInputError: this process runs code that does not have the revision.
     """
-    connection.detach()
-    slug = connection.execute(
-        sa.select(Tenant.slug).where(Tenant.schema_name == schema_name)
-    ).scalar_one_or_none()
-    if slug is None:
-        raise TenantNotFoundError("The tenant is gone.")
-    is_ours = connection.execute(LOCK_SCHEMA, {"schema": schema_name}).scalar_one()
-    connection.commit()
-    if not is_ours:
-        raise BusyError
-    yield slug
+    target = check_revision(params["target"] or "base")
+    timeouts = Timeouts(params["lock_timeout"], params["statement_timeout"])
+    before = back_up if params["before_backup"] else None
+
+    def work(items: Sequence[Item]) -> Generator[Outcome]:
+        return move_all(items, target, timeouts, before)
+
+    return work
 
 
-def _revision(connection: sa.Connection, schema_name: str) -> str:
-    """What the schema's own version table says; the catalogue's copy is put right by it."""
-    version_table = f"{quote_identifier(schema_name)}.alembic_version"
-    versions = connection.exec_driver_sql(f"SELECT version_num FROM {version_table}")  # noqa: S608
-    revision = versions.scalar_one_or_none() or ""
-    connection.execute(
-        sa.update(Tenant)
-        .where(Tenant.schema_name == schema_name, Tenant.revision != revision)
-        .values(revision=revision)
-    )
-    connection.commit()
-    return revision
+def preview(plan: Plan) -> dict[str, str]:
+    """The SQL of a plan: by the revision that tenants start from, what each of them gets."""
+    starts = {str(member.result["from_revision"]): member for member in reversed(plan.members)}
+    timeouts = Timeouts(plan.params["lock_timeout"], plan.params["statement_timeout"])
+    return {
+        revision: "\n".join(_script(member, plan.target, timeouts))
+        for revision, member in sorted(starts.items())
+    }
 
 
-def _run_alembic(
-    connection: sa.Connection, schema_name: str, target: str, *, downgrade: bool
-) -> None:
-    connection.execute(BOUND_WAITING)
-    connection.commit()
-    config = migrate.get_config(x_arg="history=tenant")
-    config.attributes.update(connection=connection, schema=schema_name)
-    if downgrade:
-        command.downgrade(config, target or "base")
-    else:
-        command.upgrade(config, target)
+def sql(plan: Plan) -> Iterator[str]:
+    """The whole plan as SQL for `psql`, tenant by tenant."""
+    timeouts = Timeouts(plan.params["lock_timeout"], plan.params["statement_timeout"])
+    for member in plan.members:
+        yield "\n".join(_script(member, plan.target, timeouts))
+
+
+def _script(member: Member, target: str, timeouts: Timeouts) -> Iterator[str]:
+    for step in steps(str(member.result["from_revision"]), target):
+        yield f"-- {member.slug}: {step.from_revision or 'base'} -> {step.to_revision or 'base'}"
+        yield from step_sql(step, member.schema_name, timeouts)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from celery import Task, shared_task
 
-from celery import shared_task
+from ops.runs import queue
+from ops.upgrades import plan
 
-from ops.upgrades import job
+
+@shared_task(name="ops.upgrades.tasks.work", bind=True)
+def work(self: Task, run_id: int, run: str) -> str:
+    """Work on a run of an upgrade or downgrade; `run` says what it is, for those who look on."""
+    return queue.work_in_task(self, run_id)
 
 
-@shared_task(name="ops.upgrades.tasks.move")
-def move(tenants: list[str], target: str, downgrade: bool = False) -> list[dict[str, Any]]:
-    """Bring a batch of tenants, by schema name, to a revision; tells the outcome of each."""
-    return [job.move(name, target, downgrade=downgrade)._asdict() for name in tenants]
+@shared_task(name="ops.upgrades.tasks.reconcile")
+def reconcile() -> str:
+    """Put the catalogue's copy of every revision right."""
+    corrections = [correction.text for correction in plan.reconcile()]
+    return "; ".join(corrections) or "the catalogue is right"

@@ -39,6 +39,7 @@ class Tenant(IdMixin, TimestampMixin, VersionMixin, Base):
     postal_code: Mapped[str | None]
     city: Mapped[str | None]
     country: Mapped[str | None]
+    is_canary: Mapped[bool] = mapped_column(server_default=sa.false())
 
 
 class SpareSchema(Base):

@@ -95,6 +95,9 @@ def test_everything_answers_stops_with_ctrl_c_and_keeps_its_data(clone: Clone) -
     output = first.output
     for shown in (f"http://127.0.0.1:{clone.port}/docs", secrets["flower"], secrets["demo"]):
         assert shown in output
+    ports = json.loads((clone.var / "ports.json").read_text())
+    for port in (clone.port, ports["worker-metrics"]):
+        assert f"http://127.0.0.1:{port}/metrics  Bearer  {secrets['metrics']}" in output
     assert "tenant acme  Łódź [red] & Co  ada@acme.example" in output
     (curl,) = re.findall(r"^curl .*$", output, re.MULTILINE)
     _, _, tenant, _, token, address = shlex.split(curl)
@@ -114,7 +117,6 @@ def test_everything_answers_stops_with_ctrl_c_and_keeps_its_data(clone: Clone) -
     assert other.process.wait(30) == 1
     assert f"process {first.process.pid}, http://127.0.0.1:{clone.port}" in other.output
 
-    ports = json.loads((clone.var / "ports.json").read_text())
     assert first.kill(signal.SIGINT) == 0
     assert first.output.endswith("all stopped\n")
     assert "killed" not in first.output
@@ -184,6 +186,8 @@ def test_servers_of_the_environment_are_used(clone: Clone, tmp_path: Path) -> No
             OPS_DATABASE_URL=database.url("todo", "todo_ops", "secret"),
             REDIS_URL=broker.url,
             FLOWER_BASIC_AUTH="me:mine",
+            METRICS_TOKEN="theirs",
+            WORKER_METRICS_PORT="0",
             REFUSE_LOGIN="yes",
         )
         assert {path.stem for path in (clone.var / "log").glob("*.pid")} == NAMES - {
@@ -194,6 +198,8 @@ def test_servers_of_the_environment_are_used(clone: Clone, tmp_path: Path) -> No
         assert "using the broker of REDIS_URL" in program.output
         assert "could not log in as ada@acme.example" in program.output
         assert f"{clone.flower_port}  me  mine" in program.output
+        assert f"{clone.port}/metrics  Bearer  theirs" in program.output
+        assert program.output.count("/metrics") == 1
         assert "curl" not in program.output
         assert program.kill(signal.SIGTERM) == 0
         with closing(psycopg2.connect(database.url("todo"))) as connection:

@@ -12,8 +12,8 @@ from flask import Flask
 
 from ops.local.valkey import ValkeyServer
 from ops.tenants import job as tenants_job
-from ops.upgrades import job as upgrades
 from tests.factories import Company, Operator, wait_until
+from tests.ops.moving import move_to
 from todo_app.database import db
 from todo_app.tenancy import operations
 
@@ -97,7 +97,10 @@ def test_an_unknown_tenant_is_404(cc: Operator) -> None:
         cc.patch("/cc/nobody", {"city": "x"}),
         cc.delete("/cc/nobody?confirm=nobody"),
         cc.post("/cc/nobody"),
-        cc.get("/cc/runs/00000000-0000-0000-0000-000000000000"),
+        cc.get("/cc/runs/999999999"),
+        cc.get("/cc/runs/999999999/tenants"),
+        cc.post("/cc/runs/999999999/cancel"),
+        cc.post("/cc/runs/999999999/resume"),
     ):
         assert answer.status_code == 404
 
@@ -142,8 +145,7 @@ def test_an_upgrade_without_a_broker_or_worker_is_503(
     acme: Company,
     redis_url: str,
 ) -> None:
-    with app.app_context():
-        assert upgrades.move(acme.schema_name, "0001", downgrade=True).status == upgrades.MOVED
+    move_to(app, acme, "0001")
     redis_url = redis_url.format(valkey=valkey.url.rpartition("/")[0])
     answer = subprocess.run(
         [sys.executable, "-c", ASK, f"/cc/{acme.slug}"],
@@ -154,27 +156,66 @@ def test_an_upgrade_without_a_broker_or_worker_is_503(
         check=True,
     )
     assert answer.stdout.split() == ["503", "application/problem+json"]
-    with app.app_context():
-        assert upgrades.move(acme.schema_name, "head").status == upgrades.MOVED
+    move_to(app, acme, "0002")
 
 
 def test_upgrades_run_on_a_worker(
     app: Flask, cc: Operator, acme: Company, worker: subprocess.Popen[bytes]
 ) -> None:
-    with app.app_context():
-        upgrades.move(acme.schema_name, "0001", downgrade=True)
+    move_to(app, acme, "0001")
+    assert (cc.get(f"/cc/{acme.slug}").json["revision"], lag(cc, acme)) == ("0001", 1)
     assert acme.get("/users/").status_code == 503
     answer = cc.post(f"/cc/{acme.slug}")
     assert answer.status_code == 202
     path = f"/cc/runs/{answer.json['id']}"
     wait_until(lambda: cc.get(path).json["state"] != "running", 30)
     run = cc.get(path).json
-    assert run["state"] == "succeeded"
-    assert run["outcomes"][0]["tenant"] == acme.slug
-    assert run["outcomes"][0]["to_revision"] == "0002"
-    assert acme.get("/users/").status_code == 200
+    assert (run["state"], run["title"]) == ("succeeded", "upgrade to 0002")
+    assert run["actor"] == "operator:tests"
+    assert run["counts"] == {"pending": 0, "running": 0, "done": 1, "skipped": 0, "failed": 0}
+    (item,) = cc.get(f"{path}/tenants").json["items"]
+    assert (item["tenant"], item["state"]) == (acme.slug, "done")
+    assert item["result"] == {"from_revision": "0001", "to_revision": "0002"}
+    assert (acme.get("/users/").status_code, lag(cc, acme)) == (200, 0)
     again = cc.post(f"/cc/{acme.slug}").json
-    assert (again["id"], again["state"], again["tasks"]) == (None, "succeeded", 0)
+    assert (again["total"], again["state"]) == (0, "succeeded")
+
+
+def lag(cc: Operator, company: Company) -> int:
+    return int(cc.get(f"/cc/{company.slug}").json["lag"])
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(
+    app: Flask, cc: Operator, acme: Company
+) -> None:
+    move_to(app, acme, "0001")
+    answer = cc.post(f"/cc/{acme.slug}?dry_run=true")
+    assert answer.status_code == 200
+    assert answer.json["title"] == "upgrade to 0002"
+    assert answer.json["tenants"] == [
+        {"tenant": acme.slug, "wave": 1, "from_revision": "0001", "to_revision": "0002"}
+    ]
+    assert "CREATE TABLE lists" in answer.json["sql"]["0001"]
+    assert lag(cc, acme) == 1
+    move_to(app, acme, "0002")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["canary=0", "wave_size=x", "max_failures=-1", "concurrency=0", "dry_run=perhaps", "x=1"],
+)
+def test_bad_limits_of_an_upgrade_are_422(cc: Operator, query: str) -> None:
+    assert cc.post(f"/cc/?{query}").status_code == 422
+
+
+def test_a_tenant_is_marked_as_a_canary(app: Flask, cc: Operator, acme: Company) -> None:
+    path = f"/cc/{acme.slug}"
+    assert cc.get(path).json["is_canary"] is False
+    assert cc.patch(path, {"is_canary": True}).json["is_canary"] is True
+    assert cc.patch(path, {"is_canary": "yes"}).status_code == 422
+    result = app.test_cli_runner().invoke(args=["tenants", "canary", acme.slug, "--off"])
+    assert result.output == f"{acme.slug} is no longer a canary.\n"
+    assert cc.get(path).json["is_canary"] is False
 
 
 def test_an_unknown_revision_is_422(cc: Operator) -> None:

@@ -14,7 +14,7 @@ from flask import Flask
 
 from ops.local.postgres import PostgresServer
 from ops.tenants import job, tasks
-from ops.upgrades import job as upgrades
+from ops.upgrades.locks import BusyError, lock_tenant
 from tests.factories import Company
 from todo_app.database import OPS_BIND, db, transaction
 from todo_app.tenancy import operations
@@ -126,8 +126,8 @@ def test_a_tenant_is_not_dropped_while_somebody_works_on_it(app: Flask, acme: Co
             service.mark_deleting(acme.slug, acme.slug)
         with (
             db.engines[OPS_BIND].connect() as connection,
-            upgrades.lock_tenant(connection, acme.schema_name),
-            pytest.raises(upgrades.BusyError),
+            lock_tenant(connection, acme.schema_name),
+            pytest.raises(BusyError),
         ):
             job.drop(acme.schema_name)
 
@@ -185,7 +185,7 @@ def test_one_tenant_that_cannot_be_dropped_does_not_hold_up_the_others(
                 service.mark_deleting(company.slug, company.slug)
         with (
             db.engines[OPS_BIND].connect() as connection,
-            upgrades.lock_tenant(connection, acme.schema_name),
+            lock_tenant(connection, acme.schema_name),
             pytest.raises(RuntimeError, match=acme.schema_name),
         ):
             tasks.drop_deleting.run()

@@ -1,29 +1,34 @@
-"""`flask tenants upgrade`: who is behind, what became of each, and honest exit codes."""
+"""Moving tenants: who is behind, what becomes of each, and the commands in one process."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 import pytest
 import sqlalchemy as sa
-from celery import Celery
+from alembic import command
 from click.testing import Result
 from flask import Flask
 
-from ops import dispatch
 from ops.local.valkey import ValkeyServer
-from ops.roles import command
-from ops.upgrades import cli, job
-from tests.factories import Company, wait_until
+from ops.monitor.tasks import sweep
+from ops.runs.models import DONE, FAILED, SKIPPED
+from ops.upgrades import plan as planning
+from ops.upgrades.locks import lock_tenant
+from ops.upgrades.move import Timeouts
+from ops.upgrades.plan import Choice, plan
+from ops.upgrades.script import lag, revisions, steps
+from tests.factories import Company
+from tests.ops.moving import move_to, try_to_move
 from todo_app.database import OPS_BIND, db, transaction
+from todo_app.errors import InvalidInputError
+from todo_app.extensions import migrate
 from todo_app.tenancy import operations
 from todo_app.tenants import service
 from todo_app.tenants.models import Tenant
+
+HEAD = "0002"
 
 
 def run(app: Flask, *arguments: str) -> Result:
@@ -47,18 +52,23 @@ def test_down_and_up_again_inline(app: Flask, acme: Company, globex: Company) ->
     slugs = [acme.slug, globex.slug]
     result = run(app, "downgrade", "--to", "0001", "--inline", "--json", *slugs)
     assert result.exit_code == 0
-    assert {o["tenant"]: o["status"] for o in json.loads(result.output)} == dict.fromkeys(
-        slugs, "moved"
-    )
+    moved = json.loads(result.output)
+    assert (moved["state"], moved["title"]) == ("succeeded", "downgrade to 0001")
+    moves = {tenant["tenant"]: tenant for tenant in moved["tenants"]}
+    assert sorted(moves) == sorted(slugs)
+    assert {(move["state"], move["to_revision"]) for move in moves.values()} == {("done", "0001")}
     assert revision(app, acme) == ("0001", "0001")
     with app.app_context(), operations():
-        assert {tenant.slug for tenant in job.plan("0002", slugs)} == set(slugs)
-        assert job.plan("0001", slugs) == []
-    result = run(app, "upgrade", "--inline", *slugs)
+        waves = plan(HEAD, Choice(slugs)).waves
+        assert [[member.slug for member in wave] for wave in waves] == [[slugs[0]], [slugs[1]]]
+        assert plan("0001", Choice(slugs)).waves == []
+    result = run(app, "upgrade", "--inline", "--only", ",".join(slugs))
     assert result.exit_code == 0
-    assert "2 of 2 tenants are at 0002" in result.output
-    assert revision(app, acme) == revision(app, globex) == ("0002", "0002")
+    assert "done\t2\n" in result.output
+    assert "(upgrade to 0002) succeeded.\n" in result.output
+    assert revision(app, acme) == revision(app, globex) == (HEAD, HEAD)
     assert "Nobody has to move" in run(app, "upgrade", *slugs).output
+    assert json.loads(run(app, "upgrade", "--json", *slugs).output)["tenants"] == []
 
 
 def test_one_broken_tenant_is_named_and_stops_nobody(
@@ -70,9 +80,10 @@ def test_one_broken_tenant_is_named_and_stops_nobody(
         connection.exec_driver_sql(f"CREATE TABLE {acme.schema_name}.tasks (in_the_way int)")
     result = run(app, "upgrade", "--inline", *slugs)
     assert result.exit_code == 1
-    assert f'{acme.slug}\trelation "tasks" already exists' in result.output
+    assert f'{acme.slug} failed: relation "tasks" already exists\n' in result.output
+    assert "1 of 2 tenants failed. Once the cause is gone: flask runs resume" in result.output
     assert revision(app, acme) == ("0001", "0001")
-    assert revision(app, globex) == ("0002", "0002")
+    assert revision(app, globex) == (HEAD, HEAD)
     with app.app_context(), operations():
         tables = db.session.execute(
             sa.text("SELECT count(*) FROM pg_tables WHERE schemaname = :s AND tablename = 'lists'"),
@@ -81,34 +92,61 @@ def test_one_broken_tenant_is_named_and_stops_nobody(
     assert tables == 0, "a revision is applied wholly or not at all"
 
 
-def test_a_locked_table_fails_in_time_and_says_why(
-    app: Flask, acme: Company, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "BOUND_WAITING", sa.text("SET lock_timeout TO '200ms'"))
-    with app.app_context():
-        with db.engines[OPS_BIND].connect() as holder:
-            holder.exec_driver_sql(f"LOCK TABLE {acme.schema_name}.tasks IN SHARE MODE")
-            outcome = job.move(acme.schema_name, "0001", downgrade=True)
-        assert outcome.status == job.FAILED
-        assert outcome.error == "canceling statement due to lock timeout"
-        assert job.move(acme.schema_name, "0001", downgrade=True).status == job.MOVED
-        assert job.move(acme.schema_name, "head").status == job.MOVED
+def test_a_locked_table_fails_in_time_and_is_worth_another_try(app: Flask, acme: Company) -> None:
+    patient = Timeouts(lock=1, statement=60)
+    with app.app_context(), db.engines[OPS_BIND].connect() as holder:
+        holder.exec_driver_sql(f"LOCK TABLE {acme.schema_name}.tasks IN SHARE MODE")
+        outcome = try_to_move(app, acme.schema_name, "0001", patient)
+    assert (outcome.state, outcome.retry) == (FAILED, True)
+    assert outcome.error == "canceling statement due to lock timeout"
+    assert outcome.result == {"to_revision": HEAD}
+    move_to(app, acme, "0001")
+    move_to(app, acme, HEAD)
 
 
 def test_a_tenant_is_moved_by_one_at_a_time(app: Flask, acme: Company) -> None:
     with (
         app.app_context(),
         db.engines[OPS_BIND].connect() as connection,
-        job.lock_tenant(connection, acme.schema_name),
+        lock_tenant(connection, acme.schema_name),
     ):
-        outcome = job.move(acme.schema_name, "0001", downgrade=True)
+        outcome = try_to_move(app, acme.schema_name, "0001")
     assert outcome.error == "Another operation works on this tenant."
-    assert revision(app, acme) == ("0002", "0002")
+    assert outcome.retry
+    assert revision(app, acme) == (HEAD, HEAD)
+    move_to(app, acme, "0001")
+    move_to(app, acme, HEAD)
 
 
-def test_a_tenant_that_is_gone_is_an_outcome_not_a_crash(app: Flask) -> None:
+def test_a_tenant_that_is_gone_is_skipped(app: Flask) -> None:
+    outcome = try_to_move(app, "gone", HEAD)
+    assert (outcome.state, outcome.error) == (SKIPPED, "The tenant is gone.")
+
+
+def test_a_schema_that_is_gone_or_newer_is_an_outcome_not_a_crash(
+    app: Flask, acme: Company, globex: Company
+) -> None:
+    with app.app_context(), db.engines[OPS_BIND].begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {acme.schema_name}.alembic_version SET version_num='x'")
+        connection.exec_driver_sql(f"ALTER SCHEMA {globex.schema_name} RENAME TO elsewhere")
+    outcome = try_to_move(app, acme.schema_name, HEAD)
+    assert outcome.error == "The schema is at x, which this code does not have."
+    outcome = try_to_move(app, globex.schema_name, HEAD)
+    assert (outcome.state, outcome.retry, outcome.result) == (FAILED, False, {})
+    assert "does not exist" in str(outcome.error)
+    corrections = _reconcile(app)
+    assert f"{globex.slug} has no version table" in corrections
+    with app.app_context(), db.engines[OPS_BIND].begin() as connection:
+        connection.exec_driver_sql(f"ALTER SCHEMA elsewhere RENAME TO {globex.schema_name}")
+        connection.exec_driver_sql(
+            f"UPDATE {acme.schema_name}.alembic_version SET version_num='{HEAD}'"
+        )
+    assert f"{acme.slug} is at {HEAD}, not x" in _reconcile(app)
+
+
+def _reconcile(app: Flask) -> list[str]:
     with app.app_context():
-        assert job.move("gone", "head").error == "The tenant is gone."
+        return [correction.text for correction in planning.reconcile()]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +161,7 @@ def test_without_a_worker_it_says_so_at_once(
     redis_url: str,
     message: str,
 ) -> None:
-    run(app, "downgrade", "--to", "0001", "--inline", acme.slug)
+    move_to(app, acme, "0001")
     redis_url = redis_url.format(valkey=valkey.url.rpartition("/")[0])
     process = subprocess.run(
         ["flask", "tenants", "upgrade", acme.slug],
@@ -144,24 +182,105 @@ def test_celery_does_it_and_the_command_follows(
     assert result.exit_code == 0, result.output
     result = run(app, "upgrade", *slugs)
     assert result.exit_code == 0, result.output
-    assert revision(app, acme) == revision(app, globex) == ("0002", "0002")
+    assert revision(app, acme) == revision(app, globex) == (HEAD, HEAD)
 
 
-def test_batches_that_end_out_of_order_are_each_reported_once(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
+def test_a_run_can_be_left_alone_and_watched_later(
+    app: Flask, acme: Company, worker: subprocess.Popen[bytes]
 ) -> None:
-    def outcome(tenant: str) -> dict[str, object]:
-        return {"tenant": tenant, "status": "moved"}
+    result = run(app, "downgrade", "--to", "0001", "--detach", "--json", acme.slug)
+    run_id = json.loads(result.output)["id"]
+    watched = app.test_cli_runner().invoke(args=["runs", "watch", str(run_id)])
+    assert (watched.exit_code, watched.output.splitlines()[-1]) == (
+        0,
+        f"Run {run_id} (downgrade to 0001) succeeded.",
+    )
+    text = run(app, "upgrade", "--detach", acme.slug).output
+    assert "Follow it: flask runs watch" in text
+    run_id = int(text.split()[1])
+    assert app.test_cli_runner().invoke(args=["runs", "watch", str(run_id)]).exit_code == 0
 
-    def state(name: str, *tenants: str) -> dispatch.Run:
-        return dispatch.Run("run", name, 2, 0, [outcome(tenant) for tenant in tenants], [])
 
-    states = iter([state("running", "c", "d"), state("succeeded", "a", "b", "c", "d")])
-    monkeypatch.setattr(dispatch, "start", lambda signatures: "run")
-    monkeypatch.setattr(dispatch, "look", lambda run_id: next(states))
-    planned = [job.Planned(name, name) for name in "abcd"]
-    reported = [outcome["tenant"] for outcome in cli._by_celery(planned, "0002", False)]
-    assert reported == ["c", "d", "a", "b"]
+def test_a_dry_run_prints_waves_and_sql_and_changes_nothing(
+    app: Flask, acme: Company, globex: Company
+) -> None:
+    slugs = [acme.slug, globex.slug]
+    for company in (acme, globex):
+        move_to(app, company, "0001")
+    result = run(app, "upgrade", "--dry-run", *slugs)
+    assert result.exit_code == 0
+    assert f"2\t{globex.slug}\t0001\t0002\n" in result.output
+    assert "CREATE TABLE lists" in result.output
+    planned = json.loads(run(app, "upgrade", "--dry-run", "--json", *slugs).output)
+    assert list(planned["sql"]) == ["0001"]
+    sql = run(app, "upgrade", "--sql", *slugs).output
+    assert sql.count("CREATE TABLE lists") == 2
+    assert revision(app, acme) == ("0001", "0001")
+    with app.app_context(), db.engines[OPS_BIND].connect() as connection:
+        connection.detach()
+        connection.commit()
+        connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+        connection.commit()
+    assert revision(app, acme) == revision(app, globex) == (HEAD, HEAD)
+    assert "Nobody has to move" in run(app, "upgrade", "--dry-run", *slugs).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--to", "9999"], "has no revision"),
+        (["--to", "';--"], "has no revision"),
+        (["nobody"], "There is no tenant nobody"),
+        (["--only", "nobody,noone"], "There is no tenant nobody, noone"),
+        (["--where", "state"], "is not COLUMN=VALUE"),
+        (["--where", "colour=red"], "chosen by state or revision"),
+        (["--where", "state=odd"], "There is no state 'odd'"),
+        (["--before-backup"], "There are no backups yet"),
+        (["--inline", "--detach"], "nothing to detach from"),
+        (["--resume", "999999999"], "There is no run 999999999"),
+        (["--wave-size", "0"], "not in the range"),
+        (["--concurrency", "0"], "not in the range"),
+    ],
+)
+def test_wrong_use_is_told_and_does_nothing(
+    app: Flask, acme: Company, arguments: list[str], message: str
+) -> None:
+    result = run(app, "upgrade", *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_where_narrows_the_choice(app: Flask, acme: Company, globex: Company) -> None:
+    slugs = [acme.slug, globex.slug]
+    with app.app_context(), operations():
+
+        def chosen(**where: str) -> set[str]:
+            waves = plan("0001", Choice(slugs, where), downgrade=True).waves
+            return {member.slug for wave in waves for member in wave}
+
+        with transaction():
+            service.change(acme.slug, {"state": "suspended"})
+        assert chosen(state="active") == {globex.slug}
+        assert chosen(state="suspended", revision=HEAD) == {acme.slug}
+        assert chosen(revision="0001") == set()
+
+
+def test_canaries_go_first_whether_marked_or_asked_for(
+    app: Flask, acme: Company, globex: Company
+) -> None:
+    slugs = [acme.slug, globex.slug]
+    with app.app_context(), operations():
+        with transaction():
+            service.change(globex.slug, {"is_canary": True})
+
+        def waves(canaries: int | None) -> list[list[str]]:
+            planned = plan("0001", Choice(slugs, canaries=canaries), downgrade=True)
+            assert planned.has_canaries
+            return [[member.slug for member in wave] for wave in planned.waves]
+
+        assert waves(None) == [[globex.slug], [acme.slug]]
+        assert waves(1) == [[acme.slug], [globex.slug]]
+        assert waves(5) == [slugs]
 
 
 def test_flask_db_upgrades_one_tenant_and_prints_sql_for_a_dry_run(
@@ -173,14 +292,14 @@ def test_flask_db_upgrades_one_tenant_and_prints_sql_for_a_dry_run(
         )
         return process.stdout
 
-    run(app, "downgrade", "--to", "0001", "--inline", acme.slug)
+    move_to(app, acme, "0001")
     sql = flask_db("-x", f"tenant={acme.slug}", "-x", "dry_run=true", "upgrade")
     assert "CREATE TABLE lists" in sql
     assert "CREATE TABLE users" not in sql
     assert "UPDATE public.tenants SET revision='0002' WHERE" in sql
     assert revision(app, acme) == ("0001", "0001")
     flask_db("-x", f"tenant={acme.slug}", "upgrade")
-    assert revision(app, acme) == ("0002", "0002")
+    assert revision(app, acme) == (HEAD, HEAD)
     assert "CREATE TABLE" not in flask_db("-x", "dry_run=true", "upgrade")
 
 
@@ -209,14 +328,17 @@ def test_a_slip_in_an_argument_runs_nothing(
     assert "Traceback" not in process.stderr
 
 
-def test_a_catalogue_that_is_wrong_is_put_right(app: Flask, acme: Company) -> None:
-    with app.app_context():
-        with operations(), transaction():
-            db.session.execute(
-                sa.update(Tenant).where(Tenant.slug == acme.slug).values(revision="0001")
-            )
-        assert job.move(acme.schema_name, "head").status == job.UNCHANGED
-    assert revision(app, acme) == ("0002", "0002")
+def test_a_catalogue_that_is_wrong_is_put_right(app: Flask, acme: Company, globex: Company) -> None:
+    with app.app_context(), operations(), transaction():
+        wrong = Tenant.slug.in_((acme.slug, globex.slug))
+        db.session.execute(sa.update(Tenant).where(wrong).values(revision="0001"))
+    outcome = try_to_move(app, acme.schema_name, HEAD)
+    assert (outcome.state, outcome.result) == (SKIPPED, {"to_revision": HEAD})
+    assert revision(app, acme) == (HEAD, HEAD)
+    result = run(app, "upgrade", "--reconcile", "--dry-run", globex.slug)
+    assert f"{globex.slug} is at 0002, not 0001" in result.stderr
+    assert "Nobody has to move" in result.stdout
+    assert revision(app, globex) == (HEAD, HEAD)
 
 
 def test_a_tenant_that_is_renamed_meanwhile_is_moved_all_the_same(
@@ -224,12 +346,11 @@ def test_a_tenant_that_is_renamed_meanwhile_is_moved_all_the_same(
 ) -> None:
     with app.app_context():
         with operations():
-            (planned,) = job.plan("0001", [acme.slug], downgrade=True)
+            ((planned,),) = plan("0001", Choice([acme.slug]), downgrade=True).waves
         with operations(), transaction():
             service.change(acme.slug, {"slug": f"{acme.slug}-new"})
-        outcome = job.move(planned.schema_name, "0001", downgrade=True)
-        assert (outcome.status, outcome.tenant) == (job.MOVED, f"{acme.slug}-new")
-        assert job.move(planned.schema_name, "head").status == job.MOVED
+    assert try_to_move(app, planned.schema_name, "0001").state == DONE
+    assert try_to_move(app, planned.schema_name, HEAD).state == DONE
 
 
 def test_flask_db_does_not_touch_a_tenant_that_somebody_works_on(
@@ -238,7 +359,7 @@ def test_flask_db_does_not_touch_a_tenant_that_somebody_works_on(
     with (
         app.app_context(),
         db.engines[OPS_BIND].connect() as connection,
-        job.lock_tenant(connection, acme.schema_name),
+        lock_tenant(connection, acme.schema_name),
     ):
         process = subprocess.run(
             ["flask", "db", "-x", f"tenant={acme.slug}", "downgrade", "base"],
@@ -250,58 +371,71 @@ def test_flask_db_does_not_touch_a_tenant_that_somebody_works_on(
     assert "another operation works on this tenant" in process.stderr
 
 
-def test_a_killed_worker_does_not_keep_the_command_waiting(
-    app: Flask, acme: Company, environment: dict[str, str], valkey: ValkeyServer
+def test_replayed_sql_makes_the_same_catalogue_as_alembic(
+    app: Flask, acme: Company, globex: Company
 ) -> None:
-    """The broker gives its message to another worker only hours later."""
-    run(app, "downgrade", "--to", "0001", "--inline", acme.slug)
-    environment = {
-        **environment,
-        "REDIS_URL": f"{valkey.url.rpartition('/')[0]}/6",
-        "WORKER_CONCURRENCY": "1",
-    }
-    with (
-        process_group(command("worker", environment), environment) as worker,
-        app.app_context(),
-        db.engines[OPS_BIND].connect() as holder,
-    ):
-        celery = Celery(broker=environment["REDIS_URL"], set_as_current=False)
-        wait_until(lambda: celery.control.ping(timeout=1), 60)
-        celery.close()
-        # The worker waits for this lock, and is killed while it does.
-        holder.exec_driver_sql(f"LOCK TABLE {acme.schema_name}.users")
-        with process_group(["flask", "tenants", "upgrade", acme.slug], environment) as program:
-            waiting = sa.text(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                " AND usename = 'todo_ops' AND pid <> pg_backend_pid()"
+    """At every revision, on the way up and on the way down."""
+    line = ["", *revisions()]
+    for target in [*reversed(line[:-1]), *line[1:]]:
+        assert try_to_move(app, acme.schema_name, target).state == DONE
+        with app.app_context(), db.engines[OPS_BIND].connect() as connection:
+            connection.detach()
+            config = migrate.get_config(x_arg="history=tenant")
+            config.attributes.update(connection=connection, schema=globex.schema_name)
+            is_above = revision_of(connection, globex.schema_name) > target
+            move = command.downgrade if is_above else command.upgrade
+            move(config, target or "base")
+            assert catalogue(connection, acme) == catalogue(connection, globex)
+
+
+def revision_of(connection: sa.Connection, schema: str) -> str:
+    statement = sa.text("SELECT revision FROM public.tenants WHERE schema_name = :schema")
+    revision = str(connection.execute(statement, {"schema": schema}).scalar_one())
+    connection.commit()
+    return revision
+
+
+def catalogue(connection: sa.Connection, company: Company) -> list[tuple[str, ...]]:
+    """Columns, constraints, indexes and seed rows of a company's schema."""
+    name = company.schema_name
+    questions = (
+        "SELECT 'column', table_name, column_name, data_type, is_nullable, column_default,"
+        " is_identity FROM information_schema.columns WHERE table_schema = '{name}'",
+        "SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid)"
+        " FROM pg_constraint WHERE connamespace = '{name}'::regnamespace",
+        "SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = '{name}'",
+        "SELECT 'version', version_num FROM {name}.alembic_version",
+    )
+    # Or names would be written with or without their schema, as it happens to be on the path.
+    connection.exec_driver_sql("SET search_path TO pg_catalog")
+    rows: list[tuple[str, ...]] = []
+    for question in questions:
+        found = connection.exec_driver_sql(question.format(name=name)).all()
+        rows += [tuple(str(value).replace(name, "…") for value in row) for row in found]
+    connection.rollback()
+    return sorted(rows)
+
+
+def test_a_schema_of_another_code_is_neither_behind_nor_a_crash() -> None:
+    with pytest.raises(InvalidInputError, match="does not have"):
+        steps("9999", HEAD)
+    assert (lag("9999"), lag(HEAD), lag("")) == (0, 0, 2)
+
+
+def test_the_sweep_forgets_old_runs(app: Flask, acme: Company) -> None:
+    result = run(app, "downgrade", "--to", "0001", "--inline", "--json", acme.slug)
+    run_id = json.loads(result.output)["id"]
+    move_to(app, acme, HEAD)
+    with app.app_context():
+        with operations(), transaction():
+            db.session.execute(
+                sa.text(
+                    "UPDATE public.ops_runs SET finished_at = now() - interval '91 days'"
+                    " WHERE id = :id"
+                ),
+                {"id": run_id},
             )
-            with db.engines[OPS_BIND].connect() as watcher:
-                watcher = watcher.execution_options(isolation_level="AUTOCOMMIT")
-                wait_until(lambda: watcher.execute(waiting).scalar(), 30)
-            os.killpg(worker.pid, signal.SIGKILL)
-            holder.rollback()
-            output, error = program.communicate(timeout=90)
-    assert program.returncode == 1
-    assert "The worker that had the rest is gone." in error
-    assert "run the command again" in output
-    assert run(app, "upgrade", "--inline", acme.slug).exit_code == 0
-
-
-@contextmanager
-def process_group(
-    arguments: list[str], environment: dict[str, str]
-) -> Iterator[subprocess.Popen[str]]:
-    """A program and all that it starts, until the block ends."""
-    with subprocess.Popen(
-        arguments,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        assert "1 runs deleted" in sweep.run()
+        with operations():
+            statement = sa.text("SELECT count(*) FROM public.ops_run_items WHERE run_id = :id")
+            assert db.session.execute(statement, {"id": run_id}).scalar() == 0

@@ -1,0 +1,296 @@
+"""Runs from the inside: how a worker takes tenants, tells what came of each, and moves a run on.
+
+A claim is taken under the lock of the run's row, so what it sees of waves, failures and other
+workers is exact. Whoever finds a wave closed opens the next one, or ends the run.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ops.runs.models import FAILED, PENDING, RUNNING, STOPPED, SUCCEEDED, Run, RunItem
+
+BATCH_SIZE = 50
+"""Most tenants of one claim."""
+
+HEARTBEAT_SECONDS = 3.0
+LOST_AFTER = timedelta(seconds=15)
+"""A worker that has not been heard for so long is taken for lost: its tenants are claimed again."""
+IDLE = LOST_AFTER + timedelta(seconds=1)
+"""A run of which nothing has been heard for so long needs workers to be woken."""
+
+FIRST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 60.0
+
+WORKER_LOST = "the worker was lost while it worked on this tenant"
+
+RUNS = Run.__table__
+ITEMS = RunItem.__table__
+
+
+class Item(NamedTuple):
+    """A claimed tenant."""
+
+    tenant_id: int
+    schema_name: str
+    slug: str
+    wave: int
+    attempts: int
+    """The present one included."""
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one tenant.
+
+    `state` is done, skipped or failed. A failure that may `retry` is tried again later, up to the
+    run's number of attempts.
+    """
+
+    state: str
+    error: str | None = None
+    retry: bool = False
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Claim(NamedTuple):
+    """Tenants that one worker holds."""
+
+    run_id: int
+    token: uuid.UUID
+    items: list[Item]
+    waves: int
+    max_attempts: int
+    left: int
+    """Tenants of the open wave that nobody has begun yet, these included."""
+    has_opened: bool
+    """Whether this claim has opened its wave."""
+    has_room: bool
+    """Whether another worker would find something to do beside this one."""
+
+    def tries_again(self, item: Item, outcome: Outcome) -> bool:
+        """Whether a tenant is tried another time after this outcome."""
+        return outcome.retry and item.attempts < self.max_attempts
+
+
+class Idle(NamedTuple):
+    """Why nothing could be claimed."""
+
+    is_over: bool
+    """The run has ended, stopped, or was cancelled."""
+    due_in: float | None
+    """Seconds until a tenant that waits for its next attempt may be tried; None where none does."""
+
+
+def claim(connection: sa.Connection, run_id: int, worker: str) -> Claim | Idle:
+    """Take some tenants of the open wave, and move the run on where that wave is closed.
+
+    Args:
+        connection: in autocommit mode.
+        run_id: of the run.
+        worker: name of the caller, for people.
+    """
+    with _locked(connection, run_id) as run:
+        if run is None or run.state != RUNNING:
+            return Idle(is_over=True, due_in=None)
+        return _claim(connection, run, worker)
+
+
+@contextmanager
+def _locked(connection: sa.Connection, run_id: int) -> Iterator[Any]:
+    """A transaction that holds the row of the run; None where there is no such run any more."""
+    connection.exec_driver_sql("BEGIN")
+    try:
+        statement = sa.select(RUNS).where(RUNS.c.id == run_id).with_for_update()
+        yield connection.execute(statement).one_or_none()
+    except BaseException:
+        with suppress(sa.exc.DBAPIError):
+            connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("COMMIT")
+
+
+def _claim(connection: sa.Connection, run: Any, worker: str) -> Claim | Idle:
+    _take_from_lost_workers(connection, run)
+    wave, opened = run.wave, False
+    while True:
+        count = connection.execute(_COUNTS, {"run_id": run.id, "wave": wave}).one()
+        if _stop(connection, run, wave):
+            return Idle(is_over=True, due_in=None)
+        if count.pending or count.running:
+            break
+        if wave == run.waves:
+            state = FAILED if _failed(connection, run.id) else SUCCEEDED
+            _end(connection, run.id, state, None)
+            return Idle(is_over=True, due_in=None)
+        wave += 1
+        opened = True
+        connection.execute(sa.update(Run).where(RUNS.c.id == run.id).values(wave=wave))
+    if count.workers >= run.concurrency:
+        return Idle(is_over=False, due_in=None)
+    # Half of a fair share, so that the last claims are small and all workers end together.
+    size = max(1, min(BATCH_SIZE, count.pending // (2 * (count.workers + 1))))
+    token = uuid.uuid4()
+    values = {"run_id": run.id, "wave": wave, "token": token, "worker": worker, "size": size}
+    rows = connection.execute(_TAKE, values).all()
+    if not rows:
+        return Idle(is_over=False, due_in=count.due_in)
+    items = sorted((Item._make(row) for row in rows), key=lambda item: item.tenant_id)
+    has_room = count.pending > len(items) and count.workers + 1 < run.concurrency
+    return Claim(run.id, token, items, run.waves, run.max_attempts, count.pending, opened, has_room)
+
+
+_COUNTS = sa.text(
+    "SELECT count(*) FILTER (WHERE state = 'pending') AS pending,"
+    " count(*) FILTER (WHERE state = 'running') AS running,"
+    " count(DISTINCT claim) FILTER (WHERE state = 'running') AS workers,"
+    " extract(epoch FROM min(due_at) FILTER (WHERE state = 'pending') - now())::float AS due_in"
+    " FROM public.ops_run_items"
+    " WHERE run_id = :run_id AND wave = :wave AND state IN ('pending', 'running')"
+)
+
+# Materialized, or a plan may run the inner query more than once and take more than its limit.
+_TAKE = sa.text(
+    "WITH chosen AS MATERIALIZED (SELECT tenant_id FROM public.ops_run_items"
+    "  WHERE run_id = :run_id AND wave = :wave AND state = 'pending' AND due_at <= now()"
+    "  ORDER BY tenant_id LIMIT :size FOR UPDATE SKIP LOCKED)"
+    " UPDATE public.ops_run_items AS i SET state = 'running', claim = :token, worker = :worker,"
+    " attempts = i.attempts + 1, heartbeat_at = now(), started_at = now() FROM chosen"
+    " WHERE i.run_id = :run_id AND i.tenant_id = chosen.tenant_id"
+    " RETURNING i.tenant_id, i.schema_name, i.slug, i.wave, i.attempts, i.result"
+)
+
+
+def _failed(connection: sa.Connection, run_id: int) -> int:
+    statement = sa.select(sa.func.count()).where(ITEMS.c.run_id == run_id, ITEMS.c.state == FAILED)
+    return connection.execute(statement).scalar_one()
+
+
+def _stop(connection: sa.Connection, run: Any, wave: int) -> bool:
+    """Stop the run where more tenants failed than may."""
+    failed = _failed(connection, run.id)
+    if run.has_canaries and wave == 1 and failed:
+        reason = "a canary failed, so no other tenant was touched"
+    elif failed > run.max_failures:
+        reason = f"{failed} tenants failed, {run.max_failures} may"
+    else:
+        return False
+    _end(connection, run.id, STOPPED, reason)
+    return True
+
+
+def _end(connection: sa.Connection, run_id: int, state: str, error: str | None) -> None:
+    values = {"state": state, "error": error, "finished_at": sa.func.now()}
+    connection.execute(sa.update(Run).where(RUNS.c.id == run_id).values(values))
+
+
+def _take_from_lost_workers(connection: sa.Connection, run: Any) -> None:
+    is_last = ITEMS.c.attempts >= run.max_attempts
+    connection.execute(
+        sa.update(RunItem)
+        .where(
+            ITEMS.c.run_id == run.id,
+            ITEMS.c.state == RUNNING,
+            ITEMS.c.heartbeat_at < sa.func.now() - LOST_AFTER,
+        )
+        .values(
+            state=sa.case((is_last, FAILED), else_=PENDING),
+            finished_at=sa.case((is_last, sa.func.now())),
+            error=WORKER_LOST,
+            claim=None,
+        )
+    )
+
+
+def finish(
+    connection: sa.Connection, claim: Claim, item: Item, outcome: Outcome, seconds: float
+) -> bool:
+    """Write what came of a tenant.
+
+    Args:
+        connection: in autocommit mode.
+        claim: that holds the tenant.
+        item: the tenant.
+        outcome: what came of it.
+        seconds: how long the work took.
+
+    Returns:
+        Whether the worker may go on with the next tenant of the claim: the run still runs and
+        the claim is still the worker's.
+    """
+    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (item.attempts - 1))
+    values = {
+        "run_id": claim.run_id,
+        "tenant_id": item.tenant_id,
+        "token": claim.token,
+        "state": outcome.state,
+        "again": claim.tries_again(item, outcome),
+        "result": {**item.result, **outcome.result},
+        "error": outcome.error,
+        "seconds": seconds,
+        # Jitter, so that those who waited for one lock do not come back all at once.
+        "pause": pause * random.uniform(0.5, 1.5),  # noqa: S311
+    }
+    state = connection.execute(_FINISH, values).scalar_one_or_none()
+    if state == RUNNING and outcome.state == FAILED and not values["again"]:
+        # The budget holds from the first failure too many, not from the next claim on.
+        with _locked(connection, claim.run_id) as run:
+            return run.state == RUNNING and not _stop(connection, run, run.wave)
+    return bool(state == RUNNING)
+
+
+_FINISH = sa.text(
+    "UPDATE public.ops_run_items AS i SET"
+    " state = CASE WHEN :again THEN 'pending' ELSE :state END,"
+    " due_at = now() + CASE WHEN :again THEN :pause ELSE 0 END * interval '1 second',"
+    " finished_at = CASE WHEN :again THEN NULL ELSE now() END,"
+    " started_at = now() - :seconds * interval '1 second',"
+    " result = :result, error = :error, claim = NULL"
+    " WHERE run_id = :run_id AND tenant_id = :tenant_id AND claim = :token"
+    " RETURNING (SELECT r.state FROM public.ops_runs AS r WHERE r.id = i.run_id)"
+).bindparams(sa.bindparam("result", type_=JSONB))
+
+
+def release(connection: sa.Connection, claim: Claim) -> None:
+    """Give back the tenants of a claim that were not begun."""
+    connection.execute(
+        sa.update(RunItem)
+        .where(ITEMS.c.run_id == claim.run_id, ITEMS.c.claim == claim.token)
+        .values(state=PENDING, claim=None, started_at=None, attempts=ITEMS.c.attempts - 1)
+    )
+
+
+@contextmanager
+def kept_alive(engine: sa.Engine, claim: Claim) -> Iterator[None]:
+    """Renew the heartbeat of a claim while the block runs, from a thread of its own."""
+    ended = threading.Event()
+    statement = (
+        sa.update(RunItem)
+        .where(ITEMS.c.run_id == claim.run_id, ITEMS.c.claim == claim.token)
+        .values(heartbeat_at=sa.func.now())
+    )
+
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT_SECONDS):
+            # A beat that cannot be written is one that is missed; the next one may go through.
+            with suppress(sa.exc.SQLAlchemyError), engine.begin() as connection:
+                connection.execute(statement)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

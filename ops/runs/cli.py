@@ -1,0 +1,141 @@
+"""`flask runs`: the ledger of all fan-outs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import click
+
+from ops.console import OpsGroup, json_option, print_table
+from ops.runs import job, queue
+from ops.runs.follow import follow
+from ops.runs.kinds import perform_of
+from ops.runs.models import ITEM_STATES
+from ops.runs.report import ending, item_row, list_row, run_row
+from ops.runs.work import work as work_on
+from todo_app.database import transaction
+from todo_app.tenancy import operations
+
+runs = OpsGroup("runs", help="Fan-outs over tenants: list, show, watch, resume, cancel.")
+
+INLINE_SECONDS = 0.3
+"""How long an inline worker works between two looks at the whole."""
+IDLE_SECONDS = 0.5
+
+run_argument = click.argument("run_id", metavar="RUN", type=click.IntRange(1))
+inline_option = click.option(
+    "--inline", is_flag=True, help="Do the work in this process, without Celery."
+)
+
+
+@runs.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@json_option
+def list_(limit: int, as_json: bool) -> None:
+    """List the newest runs."""
+    with operations():
+        recent = job.recent(limit)
+    if as_json:
+        click.echo(json.dumps([run_row(run) for run in recent]))
+    else:
+        print_table([list_row(run) for run in recent])
+
+
+@runs.command()
+@run_argument
+@click.option("--state", type=click.Choice(ITEM_STATES), help="Only tenants in this state.")
+@json_option
+def show(run_id: int, state: str | None, as_json: bool) -> None:
+    """Show a run and what came of each tenant."""
+    with operations():
+        run = job.look(run_id)
+        rows = [item_row(item) for item in job.items(run_id, state)]
+    if as_json:
+        click.echo(json.dumps({**run_row(run), "tenants": rows}))
+        return
+    print_table(rows)
+    click.echo(ending(run))
+
+
+@runs.command()
+@run_argument
+@json_option
+def watch(run_id: int, as_json: bool) -> None:
+    """Follow a run until it is over; ends with 1 unless it succeeds."""
+    follow(run_id, as_json=as_json)
+
+
+@runs.command()
+@run_argument
+@click.option("--failed", is_flag=True, help="Only tenants that failed, not those never tried.")
+@click.option("--detach", is_flag=True, help="Do not follow it.")
+@inline_option
+@json_option
+def resume(run_id: int, failed: bool, detach: bool, inline: bool, as_json: bool) -> None:
+    """Go on with a run that stopped, was cancelled, or has failed tenants."""
+    resume_run(run_id, failed=failed, detach=detach, inline=inline, as_json=as_json)
+
+
+@runs.command()
+@run_argument
+def cancel(run_id: int) -> None:
+    """Begin no further tenant; those that are being worked on are finished."""
+    with operations(), transaction():
+        job.cancel(run_id)
+    click.echo(f"Run {run_id} is cancelled. Go on with: flask runs resume {run_id}")
+
+
+@runs.command()
+@run_argument
+def work(run_id: int) -> None:
+    """Work on a run in this process, beside others, until nothing is left of it."""
+    for _ in inline_work(run_id):
+        pass
+
+
+def resume_run(run_id: int, *, failed: bool, detach: bool, inline: bool, as_json: bool) -> None:
+    """Resume a run, and follow it unless `detach`.
+
+    Raises:
+        AppError: it cannot be resumed.
+        FailedError: no worker is there to do it.
+    """
+    with operations():
+        kind = job.get(run_id).kind
+    if not inline:
+        queue.need_worker(kind)
+    with operations(), transaction():
+        job.resume(run_id, failed_only=failed, is_inline=inline)
+    carry_on(run_id, detach=detach, inline=inline, as_json=as_json)
+
+
+def carry_on(run_id: int, *, detach: bool, inline: bool, as_json: bool) -> None:
+    """Get the work on a run done that stands in the ledger: by Celery, or in this process."""
+    if inline:
+        follow(run_id, inline_work(run_id), as_json=as_json)
+        return
+    with operations():
+        run = job.look(run_id)
+    queue.wake(run)
+    if not detach:
+        follow(run_id, as_json=as_json)
+    elif as_json:
+        click.echo(json.dumps(run_row(run)))
+    else:
+        click.echo(ending(run))
+
+
+def inline_work(run_id: int) -> Iterator[None]:
+    """Work on a run in this process; yields now and then, and ends when the run is over."""
+    with operations():
+        run = job.get(run_id)
+        perform = perform_of(run.kind, run.params)
+    while True:
+        done = work_on(run_id, perform, lambda claim: None, INLINE_SECONDS)
+        yield
+        if done.is_over:
+            return
+        if done.call_again_in != 0.0:
+            time.sleep(IDLE_SECONDS)

@@ -1,0 +1,237 @@
+"""Moves one tenant's schema from its revision to another, each revision in one transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from typing import NamedTuple
+
+import sqlalchemy as sa
+import structlog
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import RevisionStep
+
+from ops.runs.claims import Item, Outcome
+from ops.runs.models import DONE, FAILED, SKIPPED
+from ops.upgrades.locks import BusyError, lock_tenant, one_concurrent_build
+from ops.upgrades.script import Step, for_schema, note_revision, script_directory, steps
+from todo_app.database import OPS_BIND, db, own_connection, quote_identifier
+from todo_app.errors import first_line
+from todo_app.extensions import migrate
+from todo_app.tenancy import TenantNotFoundError
+from todo_app.tenants.models import Tenant
+
+log = structlog.get_logger(__name__)
+
+WORTH_ANOTHER_TRY = {
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+    "53300",  # too_many_connections
+    "55P03",  # lock_not_available: lock_timeout
+    "57P01",  # admin_shutdown
+    "57P02",  # crash_shutdown
+    "57P03",  # cannot_connect_now
+}
+"""SQLSTATEs that say nothing against the revision, as PostgreSQL's appendix A lists them."""
+
+_CONCURRENT_INDEX = re.compile(
+    r"(?P<verb>CREATE(?: UNIQUE)?|DROP) INDEX CONCURRENTLY "
+    r'(?:IF (?:NOT )?EXISTS )?"?(?P<name>\w+)"?'
+)
+
+_INDEX_STATE = sa.text(
+    "SELECT i.indisvalid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid"
+    " WHERE c.relname = :name AND c.relnamespace = to_regnamespace(quote_ident(:schema))"
+)
+
+
+class Timeouts(NamedTuple):
+    """Bounds for the statements of a revision, in seconds; 0 for none."""
+
+    lock: int
+    statement: int
+
+
+def move_all(
+    items: Sequence[Item], target: str, timeouts: Timeouts, before: Callable[[Item], None] | None
+) -> Generator[Outcome]:
+    """Move tenants to a revision, one after the other; never raises for what goes wrong in one.
+
+    Args:
+        items: the tenants.
+        target: name of the revision; empty for none at all.
+        timeouts: bounds for the statements.
+        before: called with each tenant first; where it raises, the tenant is not moved.
+    """
+    # In autocommit mode: the steps open their transactions themselves.
+    with ExitStack() as stack:
+        connection = None
+        for item in items:
+            if connection is None or connection.invalidated:
+                stack.close()
+                try:
+                    connection = stack.enter_context(own_connection())
+                except sa.exc.DBAPIError as error:
+                    connection = None
+                    yield Outcome(FAILED, first_line(error), retry=True)
+                    continue
+            yield move(connection, item, target, timeouts, before)
+
+
+def move(
+    connection: sa.Connection,
+    item: Item,
+    target: str,
+    timeouts: Timeouts,
+    before: Callable[[Item], None] | None = None,
+) -> Outcome:
+    """Move one tenant, as `move_all` does, on a connection in autocommit mode.
+
+    Returns:
+        Its outcome, with the revision that the schema really has then.
+    """
+    start = revision = None
+    try:
+        with lock_tenant(connection, item.schema_name):
+            start = revision = _read_revision(connection, item.schema_name)
+            if before is not None and start != target:
+                before(item)
+            try:
+                for step in steps(start, target):
+                    _take(connection, item.schema_name, step, timeouts)
+                    revision = step.to_revision
+            except Exception:
+                # What the step that failed has left is asked for, not assumed.
+                revision = None
+                if connection.invalidated:
+                    raise
+                connection.exec_driver_sql("ROLLBACK")
+                revision = _read_revision(connection, item.schema_name)
+                raise
+    except TenantNotFoundError as error:
+        return Outcome(SKIPPED, error.detail)
+    except Exception as error:
+        # A revision is anybody's code; whatever it raises must not stop the other tenants.
+        log.warning("tenant not moved", tenant=item.slug, exc_info=error)
+        return Outcome(FAILED, first_line(error), _is_worth_another_try(error), _result(revision))
+    # Moved by an earlier attempt, whose worker was lost before it could say so, is moved.
+    state = SKIPPED if start == target and item.attempts == 1 else DONE
+    return Outcome(state, result=_result(revision))
+
+
+def _result(revision: str | None) -> dict[str, str]:
+    return {} if revision is None else {"to_revision": revision}
+
+
+def _is_worth_another_try(error: Exception) -> bool:
+    if isinstance(error, BusyError):
+        return True
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    code = getattr(error.orig, "pgcode", None)
+    return error.connection_invalidated or code is None or code in WORTH_ANOTHER_TRY
+
+
+def _read_revision(connection: sa.Connection, schema_name: str) -> str:
+    """What the schema's own version table says; the catalogue's copy is put right by it."""
+    version_table = f"{quote_identifier(schema_name)}.alembic_version"
+    versions = connection.exec_driver_sql(f"SELECT version_num FROM {version_table}")  # noqa: S608
+    revision = versions.scalar_one_or_none() or ""
+    statement = sa.update(Tenant).where(
+        Tenant.schema_name == schema_name, Tenant.revision != revision
+    )
+    connection.execute(statement.values(revision=revision))
+    return revision
+
+
+def _take(connection: sa.Connection, schema_name: str, step: Step, timeouts: Timeouts) -> None:
+    if step.reads_data:
+        _run_alembic(connection, schema_name, step, timeouts)
+        return
+    if step.outside:
+        _run_outside(connection, schema_name, step, timeouts)
+    # One round trip; the server runs it up to the first error and nothing behind it.
+    _run(connection, "\n".join(_transaction(step, schema_name, timeouts)))
+
+
+def _transaction(step: Step, schema_name: str, timeouts: Timeouts) -> Iterator[str]:
+    yield "BEGIN;"
+    yield _settings("SET LOCAL", schema_name, timeouts)
+    for sql in step.inside:
+        yield for_schema(sql, schema_name)
+    yield note_revision(step.to_revision)
+    yield "COMMIT;"
+
+
+def step_sql(step: Step, schema_name: str, timeouts: Timeouts) -> Iterator[str]:
+    """The statements of a step for one schema, as an operator could run them by hand."""
+    if step.reads_data:
+        yield "-- This revision reads the tenant's data: Alembic runs it; what follows is not all."
+    if step.outside:
+        yield _settings("SET", schema_name, Timeouts(0, timeouts.statement))
+    for sql in step.outside:
+        yield for_schema(sql, schema_name)
+    yield from _transaction(step, schema_name, timeouts)
+
+
+def _settings(verb: str, schema_name: str, timeouts: Timeouts) -> str:
+    return (
+        f"{verb} search_path TO {quote_identifier(schema_name)};"
+        f" {verb} lock_timeout TO '{timeouts.lock}s';"
+        f" {verb} statement_timeout TO '{timeouts.statement}s';"
+    )
+
+
+def _run(connection: sa.Connection, sql: str) -> None:
+    """Send SQL as it is: a percent sign in it means nothing to the driver."""
+    connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+
+
+def _run_outside(
+    connection: sa.Connection, schema_name: str, step: Step, timeouts: Timeouts
+) -> None:
+    """Run what cannot be in a transaction, so that it can be run again after any failure."""
+    patience = timeouts.statement or float("inf")
+    with one_concurrent_build(connection, patience):
+        # No lock_timeout: a concurrent build waits for old transactions, and nobody waits for it.
+        _run(connection, _settings("SET", schema_name, Timeouts(0, timeouts.statement)))
+        try:
+            for sql in step.outside:
+                if not _is_done(connection, schema_name, sql):
+                    _run(connection, for_schema(sql, schema_name))
+        finally:
+            with suppress(sa.exc.DBAPIError):
+                _run(connection, "RESET ALL;")
+
+
+def _is_done(connection: sa.Connection, schema_name: str, sql: str) -> bool:
+    """Whether an earlier attempt has done this; an invalid index that it left is dropped."""
+    found = _CONCURRENT_INDEX.match(sql)
+    if found is None:
+        return False
+    index = {"name": found["name"], "schema": schema_name}
+    is_valid = connection.execute(_INDEX_STATE, index).scalar_one_or_none()
+    if found["verb"] == "DROP":
+        return is_valid is None
+    if is_valid is False:
+        _run(connection, f"DROP INDEX CONCURRENTLY {quote_identifier(found['name'])}")
+    return bool(is_valid)
+
+
+def _run_alembic(
+    connection: sa.Connection, schema_name: str, step: Step, timeouts: Timeouts
+) -> None:
+    """Run a revision that reads data through Alembic itself, on a connection that commits."""
+    directory = script_directory()
+    is_upgrade = step.from_revision < step.to_revision
+    script = directory.get_revision(step.to_revision if is_upgrade else step.from_revision)
+    config = migrate.get_config(x_arg="history=tenant")
+    with db.engines[OPS_BIND].connect() as own:
+        own.detach()
+        _run(own, _settings("SET", schema_name, timeouts))
+        own.commit()
+        config.attributes.update(connection=own, schema=schema_name)
+        revision_step = RevisionStep(directory.revision_map, script, is_upgrade)
+        with EnvironmentContext(config, directory, fn=lambda heads, context: [revision_step]):
+            directory.run_env()
