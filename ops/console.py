@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +21,15 @@ EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def whoami() -> str:
+    """Who runs the command, for records."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # In a container a user need not have a name.
+        return f"uid {os.getuid()}"
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:

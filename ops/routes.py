@@ -101,18 +101,10 @@ def _upgrade(query: dict[str, Any], slugs: list[str]) -> Snapshot | Response:
     )
     plan = upgrades.make_plan(order, current_app.config["SETTINGS"])
     if query["dry_run"]:
-        return jsonify(schemas.PlanSchema().dump(_shown(plan)))
+        shown = {"title": plan.title, "tenants": plan.rows, "sql": upgrades.preview(plan)}
+        return jsonify(schemas.PlanSchema().dump(shown))
     if plan.waves:
         queue.need_worker(upgrades.KIND)
     with transaction():
         run_id = upgrades.start(plan, actor=g.caller)
     return queue.wake_soon(run_id)
-
-
-def _shown(plan: upgrades.Plan) -> dict[str, Any]:
-    tenants = [
-        {"tenant": member.slug, "wave": wave, **member.result, "to_revision": plan.target}
-        for wave, members in enumerate(plan.waves, 1)
-        for member in members
-    ]
-    return {"title": plan.title, "tenants": tenants, "sql": upgrades.preview(plan)}

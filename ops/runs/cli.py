@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import click
 
-from ops.console import OpsGroup, json_option, print_table
+from ops.console import OpsGroup, json_option, print_table, whoami
 from ops.runs import job, queue
 from ops.runs.follow import follow
 from ops.runs.kinds import perform_of
@@ -83,7 +83,7 @@ def resume(run_id: int, failed: bool, detach: bool, inline: bool, as_json: bool)
 def cancel(run_id: int) -> None:
     """Begin no further tenant; those that are being worked on are finished."""
     with operations(), transaction():
-        job.cancel(run_id)
+        job.cancel(run_id, whoami())
     click.echo(f"Run {run_id} is cancelled. Go on with: flask runs resume {run_id}")
 
 

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ops.console import EXIT_FAILED, FailedError
+from ops.console import EXIT_FAILED, FailedError, whoami
 from ops.runs import job, queue
 from ops.runs.claims import IDLE
 from ops.runs.job import Snapshot
@@ -113,7 +113,7 @@ def _interrupt(run_id: int, *, is_inline: bool) -> None:
         return
     with operations(), transaction():
         if job.get(run_id).state == RUNNING:
-            job.cancel(run_id)
+            job.cancel(run_id, whoami())
     click.echo(f"\nCancelled. Go on with: flask runs resume {run_id} --inline", err=True)
 
 

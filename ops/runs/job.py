@@ -261,8 +261,12 @@ def recent(limit: int) -> list[Snapshot]:
     return [look(run_id) for run_id in ids]
 
 
-def cancel(run_id: int) -> None:
+def cancel(run_id: int, actor: str) -> None:
     """Stop a run. Tenants that are being worked on are finished, no other one is begun.
+
+    Args:
+        run_id: its number.
+        actor: who wants it, for the record.
 
     Raises:
         NotFoundError
@@ -271,7 +275,7 @@ def cancel(run_id: int) -> None:
     run = get(run_id, for_update=True)
     if run.state != RUNNING:
         raise RunStateError(f"Run {run_id} is {run.state}: there is nothing to cancel.")
-    run.state, run.error, run.finished_at = CANCELLED, "cancelled by an operator", sa.func.now()
+    run.state, run.error, run.finished_at = CANCELLED, f"cancelled by {actor}", sa.func.now()
     db.session.flush()
 
 

@@ -87,6 +87,7 @@ def ending(run: Snapshot) -> str:
         text = f"{run.counts[FAILED]} of {run.total} tenants failed. Once the cause is gone"
         return f"{name}: {text}: flask runs resume {run.id}"
     if run.state in (STOPPED, CANCELLED):
-        return f"{name} {run.state}: {run.error}. Go on with: flask runs resume {run.id}"
+        text = f"was {run.error}" if run.state == CANCELLED else f"stopped: {run.error}"
+        return f"{name} {text}. Go on with: flask runs resume {run.id}"
     text = f"wave {run.wave} of {run.waves}, {run.ended} of {run.total} tenants"
     return f"{name} is {run.state}: {text}. Follow it: flask runs watch {run.id}"

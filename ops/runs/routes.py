@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flask import g
+
 from ops.guard import OperatorGuard
 from ops.operators.job import TENANTS_READ, UPGRADES_RUN
 from ops.runs import job, queue, schemas
@@ -52,7 +54,7 @@ def cancel_run(run_id: int) -> Snapshot:
     Tenants that are being worked on are finished.
     """
     with transaction():
-        job.cancel(run_id)
+        job.cancel(run_id, g.caller)
     return job.look(run_id)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from ops.console import FailedError, WrongUseError, json_option, print_table
+from ops.console import FailedError, WrongUseError, json_option, print_table, whoami
 from ops.runs import queue
 from ops.runs.cli import carry_on, inline_option, resume_run
 from ops.runs.job import Limits
@@ -24,6 +23,8 @@ from ops.upgrades import plan as planning
 from ops.upgrades.plan import Choice
 from todo_app.database import transaction
 from todo_app.tenancy import operations
+
+SIZES_SHOWN = 5
 
 
 def move_options(command: Any) -> Any:
@@ -57,7 +58,9 @@ def move_options(command: Any) -> Any:
         ),
         click.option("--before-backup", is_flag=True, help="Back each tenant up first."),
         click.option(
-            "--reconcile", is_flag=True, help="First read every tenant's own version table."
+            "--reconcile",
+            is_flag=True,
+            help="First put the catalogue right by every tenant's own version table.",
         ),
         click.option("--dry-run", is_flag=True, help="Print the plan and its SQL; change nothing."),
         click.option("--sql", "as_sql", is_flag=True, help="Print the SQL of all tenants only."),
@@ -151,11 +154,14 @@ def _start(plan: job.Plan, concurrency: int, *, inline: bool, detach: bool, as_j
         except NoWorkerError as error:
             raise FailedError(f"{error.detail} Start one, or add --inline.") from None
     with operations(), transaction():
-        run_id = job.start(plan, actor=getpass.getuser(), is_inline=inline)
+        run_id = job.start(plan, actor=whoami(), is_inline=inline)
     if not as_json and not detach:
+        sizes = [str(len(wave)) for wave in plan.waves]
+        if len(sizes) > SIZES_SHOWN:
+            sizes[SIZES_SHOWN:] = ["…"]
         click.echo(
-            f"Run {run_id} ({plan.title}): {len(plan.members)} tenants, "
-            f"{len(plan.waves)} waves of {', '.join(str(len(wave)) for wave in plan.waves)}."
+            f"Run {run_id} ({plan.title}): {len(plan.members)} tenants in {len(plan.waves)} "
+            f"wave{'s' if sizes[1:] else ''} of {', '.join(sizes)}."
         )
     with ExitStack() as helpers:
         for _ in range(concurrency - 1 if inline else 0):
@@ -186,23 +192,13 @@ def _tell_nobody(plan: job.Plan, as_json: bool) -> None:
 
 def _show(plan: job.Plan, as_json: bool) -> None:
     """Print a plan and the SQL that tenants get, by the revision that they start from."""
-    rows = [
-        {
-            "wave": number,
-            "tenant": member.slug,
-            "from_revision": member.result["from_revision"],
-            "to_revision": plan.target,
-        }
-        for number, wave in enumerate(plan.waves, 1)
-        for member in wave
-    ]
     scripts = job.preview(plan)
     if as_json:
-        click.echo(json.dumps({"title": plan.title, "tenants": rows, "sql": scripts}))
+        click.echo(json.dumps({"title": plan.title, "tenants": plan.rows, "sql": scripts}))
         return
-    if not rows:
+    if not plan.waves:
         _tell_nobody(plan, as_json)
         return
-    print_table(rows)
+    print_table(plan.rows)
     for revision, sql in scripts.items():
         click.echo(f"\n-- SQL for tenants at {revision or 'base'}, such as:\n{sql}")

@@ -50,6 +50,20 @@ class Plan:
     params: Mapping[str, Any]
 
     @property
+    def rows(self) -> list[dict[str, Any]]:
+        """For each tenant its wave, and where it goes from and to."""
+        return [
+            {
+                "wave": number,
+                "tenant": member.slug,
+                "from_revision": member.result["from_revision"],
+                "to_revision": self.target,
+            }
+            for number, wave in enumerate(self.waves, 1)
+            for member in wave
+        ]
+
+    @property
     def members(self) -> list[Member]:
         """All tenants, in the order of their waves."""
         return [member for wave in self.waves for member in wave]

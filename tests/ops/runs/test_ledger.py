@@ -195,14 +195,14 @@ def test_cancel_then_resume_finishes_the_rest(connection: sa.Connection) -> None
     run_id = start(6, 2)
     claim = take(connection, run_id)
     with operations(), transaction():
-        job.cancel(run_id)
+        job.cancel(run_id, "bob")
     assert finish(connection, claim, Outcome(DONE)) == [False]
     release(connection, claim)
     assert idle(connection, run_id).is_over
     assert not look(run_id).counts["running"]
     with operations():
         with pytest.raises(RunStateError, match="is cancelled"), transaction():
-            job.cancel(run_id)
+            job.cancel(run_id, "bob")
         with transaction():
             job.resume(run_id)
     finish_all(connection, run_id)
@@ -235,7 +235,7 @@ def test_only_the_failed_can_be_tried_again(connection: sa.Connection) -> None:
 
     run_id = start(2)
     with operations(), transaction():
-        job.cancel(run_id)
+        job.cancel(run_id, "bob")
     with operations(), pytest.raises(RunStateError, match="no tenant failed"), transaction():
         job.resume(run_id, failed_only=True)
 
@@ -252,7 +252,7 @@ def test_two_runs_do_not_take_the_same_tenants(connection: sa.Connection) -> Non
         begin(shared[1], *other)
     begin(*other)
     with operations(), transaction():
-        job.cancel(run_id)
+        job.cancel(run_id, "bob")
     second = begin(*shared)
     with operations(), pytest.raises(RunUnderwayError), transaction():
         job.resume(run_id)
@@ -290,7 +290,7 @@ def test_stalled_runs_are_found_and_no_others(connection: sa.Connection) -> None
     assert stalled() == {old, working}
     for run_id in (fresh, old, working, inline, waiting):
         with operations(), transaction():
-            job.cancel(run_id)
+            job.cancel(run_id, "bob")
     assert stalled() == set()
 
 

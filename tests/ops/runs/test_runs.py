@@ -92,7 +92,7 @@ def test_only_the_failed_are_tried_again(app: Flask, fails: set[str]) -> None:
     run_id = start(1, 3, max_failures=0)
     fails.update(slugs(run_id)[:1])
     with operations(), transaction():
-        job.cancel(run_id)
+        job.cancel(run_id, "bob")
     assert runs(app, "resume", run_id, "--inline").exit_code == 1
     fails.clear()
     assert runs(app, "resume", run_id, "--failed", "--inline").exit_code == 0
@@ -192,7 +192,7 @@ def test_following_ends_when_the_workers_are_gone(
 
 def cancel(run_id: int) -> None:
     with operations(), transaction():
-        job.cancel(run_id)
+        job.cancel(run_id, "bob")
 
 
 @pytest.mark.usefixtures("context")
