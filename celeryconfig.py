@@ -89,6 +89,11 @@ beat_schedule = {
         "schedule": crontab(minute="7"),
         "options": {"expires": 3000},
     },
+    "check-drift": {
+        "task": "ops.monitor.tasks.check",
+        "schedule": crontab(minute="37"),
+        "options": {"expires": 3000},
+    },
     "sweep": {
         "task": "ops.monitor.tasks.sweep",
         "schedule": crontab(hour="3", minute="17"),

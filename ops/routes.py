@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from flask import Response, current_app, g, jsonify
 
 from ops import schemas
 from ops.guard import OperatorGuard
+from ops.monitor import drift
 from ops.operators.job import TENANTS_READ, TENANTS_WRITE, UPGRADES_RUN
 from ops.runs import queue
 from ops.runs.job import Snapshot
@@ -30,8 +33,12 @@ TenantQuery = page_query(tuple(service.ORDER_BY), "slug")
 @cc.arguments(TenantQuery, location="query")
 @cc.response(200, TenantPage)
 def list_tenants(query: PageRequest) -> Page:
-    """List tenants"""
-    return service.page(query)
+    """List tenants
+
+    Each with what the drift check found last, where it has been checked.
+    """
+    page = service.page(query)
+    return page._replace(items=_with_checks(page.items))
 
 
 @cc.route("/create", methods=["POST"], guard=OperatorGuard(TENANTS_WRITE))
@@ -57,9 +64,9 @@ def upgrade_all(query: dict[str, Any]) -> Snapshot | Response:
 
 @cc.route("/<string:slug>", guard=OperatorGuard(TENANTS_READ))
 @cc.response(200, schemas.TenantSchema)
-def get_tenant(slug: str) -> Tenant:
+def get_tenant(slug: str) -> SimpleNamespace:
     """Get one tenant"""
-    return service.get(slug)
+    return _with_checks([service.get(slug)])[0]
 
 
 @cc.route("/<string:slug>", methods=["POST"], guard=OperatorGuard(UPGRADES_RUN))
@@ -90,6 +97,17 @@ def delete_tenant(query: dict[str, str], slug: str) -> Tenant:
     """
     with transaction():
         return service.mark_deleting(slug, query["confirm"], expected_versions())
+
+
+def _with_checks(tenants: Sequence[Any]) -> list[SimpleNamespace]:
+    checks = drift.last_checks([tenant.id for tenant in tenants])
+    columns = Tenant.__table__.columns.keys()
+    return [
+        SimpleNamespace(
+            **{column: getattr(tenant, column) for column in columns}, check=checks.get(tenant.id)
+        )
+        for tenant in tenants
+    ]
 
 
 def _upgrade(query: dict[str, Any], slugs: list[str]) -> Snapshot | Response:

@@ -20,6 +20,16 @@ class Lag(ma.fields.Integer):
         return lag(obj.revision)
 
 
+class CheckSchema(Schema):
+    """What the drift check found last."""
+
+    revision = ma.fields.String(required=True, metadata={"example": "0002"})
+    differences = ma.fields.List(
+        ma.fields.String(), required=True, metadata={"example": ["missing column users.phone"]}
+    )
+    checked_at = Time(required=True)
+
+
 class TenantSchema(Schema):
     uuid = ma.fields.UUID(required=True)
     slug = ma.fields.String(required=True, metadata={"example": "acme"})
@@ -33,6 +43,7 @@ class TenantSchema(Schema):
         required=True,
         metadata={"description": "Revisions behind the newest.", "example": 0},
     )
+    check = ma.fields.Nested(CheckSchema, allow_none=True)
     tax_id = ma.fields.String(required=True, allow_none=True)
     street = ma.fields.String(required=True, allow_none=True)
     postal_code = ma.fields.String(required=True, allow_none=True)

@@ -9,10 +9,17 @@ from flask import current_app
 
 from ops import schedule
 from ops.delivery import job as delivery
+from ops.monitor import drift
 from ops.runs import job as runs
 from todo_app.config import Settings
 from todo_app.database import transaction
 from todo_app.tenancy import operations
+
+
+@shared_task(name="ops.monitor.tasks.check")
+def check() -> str:
+    """Compare all tenants with what their revision makes; what differs is kept for operators."""
+    return drift.check_all(current_app.config["SETTINGS"]).summary
 
 
 @shared_task(name="ops.monitor.tasks.sweep")

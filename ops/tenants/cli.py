@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from ops.console import EXIT_FAILED, OpsGroup, WrongUseError, json_option, print_table
+from ops.monitor.cli import check
 from ops.tenants import demo as demo_data
 from ops.tenants import job
 from ops.upgrades.cli import downgrade, upgrade
@@ -21,6 +22,7 @@ from todo_app.tenants.models import ACTIVE, STATES, SUSPENDED, Tenant
 tenants = OpsGroup("tenants", help="Tenants: list, create, change, upgrade, drop.")
 tenants.add_command(upgrade)
 tenants.add_command(downgrade)
+tenants.add_command(check)
 
 COLUMNS = ("slug", "name", "state", "revision", "schema_name", "host", "created_at")
 

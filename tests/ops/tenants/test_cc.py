@@ -14,7 +14,7 @@ from ops.local.valkey import ValkeyServer
 from ops.tenants import job as tenants_job
 from tests.factories import Company, Operator, wait_until
 from tests.ops.moving import move_to
-from todo_app.database import db
+from todo_app.database import OPS_BIND, db
 from todo_app.tenancy import operations
 
 
@@ -230,3 +230,15 @@ def test_a_stale_change_of_a_tenant_is_412(cc: Operator, acme: Company) -> None:
     assert cc.patch(path, {"city": "Paris"}, headers={"If-Match": old}).status_code == 412
     both = f"{old}, {cc.get(path).headers['ETag']}"
     assert cc.patch(path, {"city": "Paris"}, headers={"If-Match": both}).status_code == 200
+
+
+def test_what_the_drift_check_found_is_shown(app: Flask, cc: Operator, acme: Company) -> None:
+    path = f"/cc/{acme.slug}"
+    assert cc.get(path).json["check"] is None
+    with app.app_context(), db.engines[OPS_BIND].begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {acme.schema_name}.users DROP COLUMN phone")
+    assert app.test_cli_runner().invoke(args=["tenants", "check", acme.slug]).exit_code == 1
+    found = cc.get(path).json["check"]
+    assert (found["revision"], found["differences"]) == ("0002", ["missing column users.phone"])
+    (listed,) = cc.get(f"/cc/?search={acme.slug}").json["items"]
+    assert listed["check"] == found
