@@ -14,6 +14,7 @@ from ops.monitor.cli import check
 from ops.tenants import demo as demo_data
 from ops.tenants import job
 from ops.upgrades.cli import downgrade, upgrade
+from ops.upgrades.script import lag
 from todo_app.database import db, transaction
 from todo_app.tenancy import operations
 from todo_app.tenants import service
@@ -49,6 +50,22 @@ def list_(state: str | None, as_json: bool) -> None:
         statement = statement.where(Tenant.state == state)
     with operations():
         _show([_row(tenant) for tenant in db.session.scalars(statement)], as_json)
+
+
+@tenants.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show how many tenants stand where: by state and revision, and how far behind they are."""
+    statement = (
+        sa.select(Tenant.state, Tenant.revision, sa.func.count().label("tenants"))
+        .group_by(Tenant.state, Tenant.revision)
+        .order_by(Tenant.state, Tenant.revision)
+    )
+    with operations():
+        rows = [
+            {**row._mapping, "behind": lag(row.revision)} for row in db.session.execute(statement)
+        ]
+    _show(rows, as_json)
 
 
 @tenants.command()

@@ -16,6 +16,7 @@ from ops.local.postgres import PostgresServer
 from ops.tenants import job, tasks
 from ops.upgrades.locks import BusyError, lock_tenant
 from tests.factories import Company
+from tests.ops.moving import move_to
 from todo_app.database import OPS_BIND, db, transaction
 from todo_app.tenancy import operations
 from todo_app.tenants import service
@@ -213,3 +214,15 @@ def test_psql_finds_its_tenant(
 @pytest.mark.parametrize("name", ["", "   ", "x" * 301, "a\x00b"])
 def test_a_name_that_cannot_be_stored_is_wrong_use(app: Flask, name: str) -> None:
     assert run(app, "create", name).exit_code == 2
+
+
+def test_status_counts_tenants_by_revision(app: Flask, acme: Company) -> None:
+    def counts() -> dict[tuple[str, str, int], int]:
+        rows = json.loads(run(app, "status", "--json").output)
+        return {(row["state"], row["revision"], row["behind"]): row["tenants"] for row in rows}
+
+    before = counts().get(("suspended", "0001", 1), 0)
+    with app.app_context(), operations(), transaction():
+        service.change(acme.slug, {"state": "suspended"})
+    move_to(app, acme, "0001")
+    assert counts()["suspended", "0001", 1] == before + 1
