@@ -15,7 +15,7 @@ RUN useradd --uid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nolog
 
 WORKDIR /app
 COPY --from=build /opt/venv /opt/venv
-COPY celeryconfig.py docker-entrypoint gunicorn.conf.py wsgi.py ./
+COPY celeryconfig.py docker-entrypoint flowerconfig.py gunicorn.conf.py wsgi.py ./
 COPY migrations/ migrations/
 COPY ops/ ops/
 COPY todo_app/ todo_app/

@@ -100,7 +100,8 @@ def test_production_code_imports_only_what_production_installs() -> None:
 
 def production_files() -> list[Path]:
     folders = [ROOT / name for name in ("todo_app", "ops", "migrations")]
-    modules = [ROOT / name for name in ("wsgi.py", "celeryconfig.py", "gunicorn.conf.py")]
+    names = ("wsgi.py", "celeryconfig.py", "flowerconfig.py", "gunicorn.conf.py")
+    modules = [ROOT / name for name in names]
     return [*modules, *(path for folder in folders for path in sorted(folder.rglob("*.py")))]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 import redis
 import sqlalchemy as sa
@@ -162,6 +162,8 @@ def work_in_task(task: Task, run_id: int) -> str:
         task.apply_async(kwargs=message, countdown=countdown, headers={CONTINUED: True})
     text = _summary(run_id, run.title, done)
     if done.slugs[FAILED]:
+        # Flower's search looks at arguments, never at errors.
+        _tell(task, {"run_id": run_id, "run": run.title, "failed": _names(done.slugs[FAILED])})
         raise TenantsFailedError(text)
     return text
 
@@ -175,6 +177,10 @@ def _show(task: Task, title: str, claim: Claim) -> None:
         "left_in_wave": claim.left,
         "tenants": _names(item.slug for item in claim.items),
     }
+    _tell(task, shown)
+
+
+def _tell(task: Task, shown: dict[str, Any]) -> None:
     with suppress(*BROKER_ERRORS):
         task.send_event("task-progress", kwargs=repr(shown))
 
@@ -186,7 +192,8 @@ def _summary(run_id: int, title: str, done: Work) -> str:
         f"{len(slugs)} {state} ({_names(slugs)})" for state, slugs in done.slugs.items() if slugs
     ]
     parts += [f"{slug}: {error}" for slug, error in list(done.errors.items())[:NAMED]]
-    return f"run {run_id} ({title}), wave {done.wave} of {done.waves}: {'; '.join(parts)}"
+    waves = str(done.wave) if done.first_wave == done.wave else f"{done.first_wave}-{done.wave}"
+    return f"run {run_id} ({title}), wave {waves} of {done.waves}: {'; '.join(parts)}"
 
 
 def _names(slugs: Iterable[str]) -> str:

@@ -27,11 +27,13 @@ class Work:
     """What one call of `work` has done."""
 
     slugs: dict[str, list[str]] = field(
-        default_factory=lambda: {state: [] for state in (DONE, SKIPPED, FAILED)}
+        default_factory=lambda: {state: [] for state in (FAILED, DONE, SKIPPED)}
     )
     errors: dict[str, str] = field(default_factory=dict)
     """By slug, of those who failed or are to be tried again."""
+    first_wave: int = 0
     wave: int = 0
+    """The last one that was worked on here; 0 where none was."""
     waves: int = 0
     call_again_in: float | None = None
     """Seconds after which there is work again; None where others see to it, or nothing is left."""
@@ -57,6 +59,7 @@ def work(run_id: int, perform: Perform, report: Report, seconds: float) -> Work:
                 done.is_over, done.call_again_in = claimed.is_over, claimed.due_in
                 return done
             done.wave, done.waves = claimed.items[0].wave, claimed.waves
+            done.first_wave = done.first_wave or done.wave
             report(claimed)
             with kept_alive(db.engines[OPS_BIND], claimed):
                 _work_on(connection, claimed, perform, done, ends)
@@ -72,6 +75,7 @@ def _work_on(
             if claimed.tries_again(item, outcome):
                 done.errors[item.slug] = f"to be tried again: {outcome.error}"
             else:
+                done.errors.pop(item.slug, None)
                 done.slugs[outcome.state].append(item.slug)
                 if outcome.state == FAILED:
                     done.errors[item.slug] = str(outcome.error)

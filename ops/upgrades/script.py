@@ -77,13 +77,22 @@ def check_revision(revision: str) -> str:
     """
     if revision == "base":
         return ""
-    found = None
-    if REVISION.fullmatch(revision):
-        with suppress(CommandError):
-            found = script_directory().get_revision(revision)
+    found = _find(revision)
+    if found is None:
+        # It may have been written since this process has read the history.
+        for cache in (script_directory, revisions, _step):
+            cache.cache_clear()
+        found = _find(revision)
     if found is None:
         raise InvalidInputError(f"The tenant history has no revision {revision!r}.")
     return str(found.revision)
+
+
+def _find(revision: str) -> Script | None:
+    if REVISION.fullmatch(revision):
+        with suppress(CommandError):
+            return script_directory().get_revision(revision)
+    return None
 
 
 def lag(revision: str) -> int:

@@ -1,0 +1,5 @@
+"""Fixtures that the tests of `ops` have too."""
+
+from tests.ops.conftest import fleet
+
+__all__ = ["fleet"]
