@@ -101,6 +101,8 @@ def run_offline(schema: str, starting_rev: str | None = None) -> None:
         print(f"SET search_path TO {quote_identifier(schema)};")  # noqa: T201 (it is the output)
     context.configure(
         dialect_name="postgresql",
+        # Else percent signs are doubled, as the driver wants them beside parameters.
+        dialect_opts={"paramstyle": "named"},
         as_sql=True,
         literal_binds=True,
         target_metadata=db.metadata,

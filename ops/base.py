@@ -10,6 +10,7 @@ from celery import Celery, Task, signals
 from celery import current_app as current_celery
 from flask import Flask
 
+from ops import broker
 from ops.schedule import JOB_HEADER, SLOT_HEADER, take
 from todo_app.config import Settings
 from todo_app.database import db, transaction
@@ -23,6 +24,8 @@ class OpsTask(Task):  # type: ignore[misc]
     """
 
     abstract = True
+    # Celery would cut what operators read in Flower in the middle of the tenants' names.
+    resultrepr_maxsize = 16_384
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task."""
@@ -47,6 +50,7 @@ class OpsTask(Task):  # type: ignore[misc]
 def make_celery(app: Flask) -> Celery:
     """The Celery application of `app`, configured by `celeryconfig.py`."""
     settings: Settings = app.config["SETTINGS"]
+    broker.install()
     celery = Celery(app.import_name, task_cls=OpsTask)
     celery.config_from_object("celeryconfig")
     celery.conf.update(broker_url=settings.redis_url, result_backend=settings.redis_url)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from flask.cli import AppGroup
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from todo_app.config import ConfigError
 from todo_app.errors import AppError, UnavailableError, first_line
@@ -37,14 +38,16 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         click.echo("none", err=True)
         return
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [[_text(row.get(column)) for column in columns] for row in rows]
     if not sys.stdout.isatty():
-        click.echo("\t".join(rows[0]))
-        for row in rows:
-            click.echo("\t".join(_text(value) for value in row.values()))
+        for line in (columns, *cells):
+            click.echo("\t".join(line))
         return
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
+    table = Table(*columns)
+    for line in cells:
+        # As text, or brackets would be read as markup.
+        table.add_row(*map(Text, line))
     Console().print(table)
 
 
@@ -82,7 +85,9 @@ class OpsGroup(AppGroup):
         except ConfigError as error:
             raise WrongUseError(str(error)) from None
         except sa.exc.OperationalError as error:
-            raise FailedError(f"The database does not answer: {first_line(error)}") from None
+            is_away = error.connection_invalidated or not getattr(error.orig, "pgcode", None)
+            said = "The database does not answer" if is_away else "The database refuses"
+            raise FailedError(f"{said}: {first_line(error)}") from None
         except sa.exc.ProgrammingError as error:
             raise FailedError(
                 f"{first_line(error)}. Has the control plane been migrated? `flask control upgrade`"

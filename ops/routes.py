@@ -44,10 +44,10 @@ def list_tenants(query: PageRequest) -> Page:
 @cc.route("/create", methods=["POST"], guard=OperatorGuard(TENANTS_WRITE))
 @cc.arguments(schemas.TenantCreateSchema)
 @cc.response(201, schemas.TenantSchema)
-def create_tenant(data: dict[str, Any]) -> Tenant:
+def create_tenant(data: dict[str, Any]) -> SimpleNamespace:
     """Create a tenant without users"""
     with transaction():
-        return service.create(**data)
+        return _with_checks([service.create(**data)])[0]
 
 
 @cc.route("/", methods=["POST"], guard=OperatorGuard(UPGRADES_RUN))
@@ -81,22 +81,23 @@ def upgrade_tenant(query: dict[str, Any], slug: str) -> Snapshot | Response:
 @cc.route("/<string:slug>", methods=["PATCH"], guard=OperatorGuard(TENANTS_WRITE))
 @cc.arguments(schemas.TenantChangeSchema)
 @cc.response(200, schemas.TenantSchema)
-def change_tenant(data: dict[str, Any], slug: str) -> Tenant:
+def change_tenant(data: dict[str, Any], slug: str) -> SimpleNamespace:
     """Rename, suspend, activate or describe a tenant"""
     with transaction():
-        return service.change(slug, data, expected_versions())
+        return _with_checks([service.change(slug, data, expected_versions())])[0]
 
 
 @cc.route("/<string:slug>", methods=["DELETE"], guard=OperatorGuard(TENANTS_WRITE))
 @cc.arguments(schemas.ConfirmQuerySchema, location="query")
 @cc.response(202, schemas.TenantSchema)
-def delete_tenant(query: dict[str, str], slug: str) -> Tenant:
+def delete_tenant(query: dict[str, str], slug: str) -> SimpleNamespace:
     """Delete a tenant and all its data, for good
 
     It is closed at once; its schema is dropped by the next run of the job that does this.
     """
     with transaction():
-        return service.mark_deleting(slug, query["confirm"], expected_versions())
+        tenant = service.mark_deleting(slug, query["confirm"], expected_versions())
+        return _with_checks([tenant])[0]
 
 
 def _with_checks(tenants: Sequence[Any]) -> list[SimpleNamespace]:

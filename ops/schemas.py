@@ -43,7 +43,7 @@ class TenantSchema(Schema):
         required=True,
         metadata={"description": "Revisions behind the newest.", "example": 0},
     )
-    check = ma.fields.Nested(CheckSchema, allow_none=True)
+    check = ma.fields.Nested(CheckSchema, required=True, allow_none=True)
     tax_id = ma.fields.String(required=True, allow_none=True)
     street = ma.fields.String(required=True, allow_none=True)
     postal_code = ma.fields.String(required=True, allow_none=True)

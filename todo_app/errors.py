@@ -114,8 +114,15 @@ class UnavailableError(AppError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, as the database or library worded it."""
+    """The first line of an error's text, as the database or library worded it.
+
+    Of an error about a value (SQLSTATE class 22) only the kind: its text repeats the value, which
+    may be a person's.
+    """
     cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "pgcode", None) or ""
+    if code.startswith("22"):
+        return f"{type(cause).__name__} (SQLSTATE {code})"
     return (str(cause).strip().splitlines() or [type(cause).__name__])[0]
 
 

@@ -20,8 +20,9 @@ from ops.monitor.compare import compare
 from ops.monitor.expected import Expectations
 from ops.monitor.models import TenantCheck
 from ops.upgrades.locks import BusyError
+from ops.upgrades.versions import read_versions
 from todo_app.config import Settings
-from todo_app.database import OPS_BIND, db, quote_identifier
+from todo_app.database import OPS_BIND, db
 from todo_app.errors import AppError, InvalidInputError, first_line
 from todo_app.tenants.models import ACTIVE, SUSPENDED, Tenant
 
@@ -41,12 +42,6 @@ _IS_HELD = sa.text(
     " AND classid = 7301002 AND objid::bigint = hashtext(:schema)::bigint & 4294967295)"
 )
 """Whether somebody has taken LOCK_SCHEMA; asked only, as whoever wants it would not wait for us."""
-
-_WITH_VERSION_TABLE = sa.text(
-    "SELECT n.nspname FROM pg_namespace AS n JOIN pg_attribute AS a"
-    " ON a.attrelid = to_regclass(quote_ident(n.nspname) || '.alembic_version')"
-    " WHERE n.nspname = ANY (CAST(:schemas AS text[])) AND a.attname = 'version_num'"
-)
 
 _STORE = sa.text(
     "INSERT INTO public.tenant_checks (tenant_id, revision, differences, checked_at)"
@@ -217,7 +212,7 @@ def _glance(
     try:
         catalogue.prepare(connection)
         digests = catalogue.digests(connection, schemas)
-        versions = _versions(connection, schemas)
+        versions = read_versions(connection, schemas)
     except sa.exc.DBAPIError as error:
         # Which of them it is, and what is the matter with it, shows when each is looked at.
         if error.connection_invalidated:
@@ -275,7 +270,7 @@ def _standing(connection: sa.Connection, subject: Subject) -> Standing | None:
     row = connection.execute(statement).one_or_none()
     if row is None:
         return None
-    own = _versions(connection, [subject.schema_name]).get(subject.schema_name)
+    own = read_versions(connection, [subject.schema_name]).get(subject.schema_name)
     return Standing(row.slug, row.revision, own)
 
 
@@ -315,19 +310,3 @@ def differences(
         if not found:
             raise
     return compared, found
-
-
-def _versions(connection: sa.Connection, schemas: Sequence[str]) -> dict[str, str]:
-    """What the schemas' own version tables say, of those that have one; empty where it is empty."""
-    names = list(connection.scalars(_WITH_VERSION_TABLE, {"schemas": list(schemas)}))
-    if not names:
-        return {}
-    selects = (
-        f"SELECT {number} AS number, string_agg(version_num::text, ', ' ORDER BY version_num)"  # noqa: S608
-        f" AS revision FROM {quote_identifier(name)}.alembic_version"
-        for number, name in enumerate(names)
-    )
-    rows = connection.exec_driver_sql(
-        " UNION ALL ".join(selects), execution_options={"no_parameters": True}
-    )
-    return {names[row.number]: row.revision or "" for row in rows}

@@ -48,6 +48,9 @@ class Item(NamedTuple):
     attempts: int
     """The present one included."""
     result: dict[str, Any]
+    run_id: int = 0
+    token: uuid.UUID | None = None
+    """What it is held by; None where no run is behind the work."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,10 @@ def _claim(connection: sa.Connection, run: Any, worker: str) -> Claim | Idle:
         connection.execute(sa.update(Run).where(RUNS.c.id == run.id).values(wave=wave))
     if count.workers >= run.concurrency:
         return Idle(is_over=False, due_in=None)
-    # Half of a fair share, so that the last claims are small and all workers end together.
-    size = max(1, min(BATCH_SIZE, count.pending // (2 * (count.workers + 1))))
+    # Half of a fair share, so that the last claims are small and all workers end together. Those
+    # tried before come last and one by one: a tenant that kills its worker costs no other an
+    # attempt.
+    size = max(1, min(BATCH_SIZE, count.fresh // (2 * (count.workers + 1))))
     token = uuid.uuid4()
     values = {"run_id": run.id, "wave": wave, "token": token, "worker": worker, "size": size}
     rows = connection.execute(_TAKE, values).all()
@@ -153,6 +158,7 @@ def _claim(connection: sa.Connection, run: Any, worker: str) -> Claim | Idle:
 
 _COUNTS = sa.text(
     "SELECT count(*) FILTER (WHERE state = 'pending') AS pending,"
+    " count(*) FILTER (WHERE state = 'pending' AND attempts = 0) AS fresh,"
     " count(*) FILTER (WHERE state = 'running') AS running,"
     " count(DISTINCT claim) FILTER (WHERE state = 'running') AS workers,"
     " extract(epoch FROM min(due_at) FILTER (WHERE state = 'pending') - now())::float AS due_in"
@@ -164,11 +170,11 @@ _COUNTS = sa.text(
 _TAKE = sa.text(
     "WITH chosen AS MATERIALIZED (SELECT tenant_id FROM public.ops_run_items"
     "  WHERE run_id = :run_id AND wave = :wave AND state = 'pending' AND due_at <= now()"
-    "  ORDER BY tenant_id LIMIT :size FOR UPDATE SKIP LOCKED)"
+    "  ORDER BY attempts, tenant_id LIMIT :size FOR UPDATE SKIP LOCKED)"
     " UPDATE public.ops_run_items AS i SET state = 'running', claim = :token, worker = :worker,"
     " attempts = i.attempts + 1, heartbeat_at = now(), started_at = now() FROM chosen"
     " WHERE i.run_id = :run_id AND i.tenant_id = chosen.tenant_id"
-    " RETURNING i.tenant_id, i.schema_name, i.slug, i.wave, i.attempts, i.result"
+    " RETURNING i.tenant_id, i.schema_name, i.slug, i.wave, i.attempts, i.result, i.run_id, i.claim"
 )
 
 
@@ -260,6 +266,17 @@ _FINISH = sa.text(
     " WHERE run_id = :run_id AND tenant_id = :tenant_id AND claim = :token"
     " RETURNING (SELECT r.state FROM public.ops_runs AS r WHERE r.id = i.run_id)"
 ).bindparams(sa.bindparam("result", type_=JSONB))
+
+
+def is_held(connection: sa.Connection, item: Item) -> bool:
+    """Whether nobody has taken a claimed tenant away, as from a worker that was not heard for long.
+
+    Asked once whatever keeps others from the tenant is held: it stays true as long as that.
+    """
+    if item.token is None:
+        return True
+    this = (ITEMS.c.run_id == item.run_id) & (ITEMS.c.tenant_id == item.tenant_id)
+    return connection.execute(sa.select(ITEMS.c.claim).where(this)).scalar() == item.token
 
 
 def release(connection: sa.Connection, claim: Claim) -> None:

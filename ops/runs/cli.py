@@ -13,6 +13,7 @@ from ops.runs import job, queue
 from ops.runs.follow import follow
 from ops.runs.kinds import perform_of
 from ops.runs.models import ITEM_STATES
+from ops.runs.queue import BrokerAwayError
 from ops.runs.report import ending, item_row, list_row, run_row
 from ops.runs.work import work as work_on
 from todo_app.database import transaction
@@ -107,7 +108,7 @@ def resume_run(run_id: int, *, failed: bool, detach: bool, inline: bool, as_json
     if not inline:
         queue.need_worker(kind)
     with operations(), transaction():
-        job.resume(run_id, failed_only=failed, is_inline=inline)
+        job.resume(run_id, failed_only=failed)
     carry_on(run_id, detach=detach, inline=inline, as_json=as_json)
 
 
@@ -118,7 +119,10 @@ def carry_on(run_id: int, *, detach: bool, inline: bool, as_json: bool) -> None:
         return
     with operations():
         run = job.look(run_id)
-    queue.wake(run)
+    try:
+        queue.wake(run)
+    except BrokerAwayError:
+        click.echo("The queue does not answer: the run begins once it does.", err=True)
     if not detach:
         follow(run_id, as_json=as_json)
     elif as_json:

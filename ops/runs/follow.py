@@ -6,10 +6,12 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 
 import click
+import sqlalchemy as sa
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -25,12 +27,16 @@ from ops.runs.job import Snapshot
 from ops.runs.models import RUNNING, SUCCEEDED, RunItem
 from ops.runs.report import item_row, print_end, run_row
 from todo_app.database import transaction
+from todo_app.errors import first_line
 from todo_app.tenancy import operations
 
 POLL_SECONDS = 0.2
 LINE_EVERY_SECONDS = 2.0
 STALLED_SECONDS = IDLE.total_seconds()
 """After so long without news the workers are asked whether they are still there."""
+
+PATIENCE_SECONDS = 60.0
+"""How long the database may be away before the command gives up."""
 
 EXIT_INTERRUPTED = 130
 
@@ -65,11 +71,23 @@ def follow(run_id: int, ticks: Iterator[None] | None = None, *, as_json: bool = 
 
 def _watch(run_id: int, display: _Lines | _Bar, ticks: Iterator[None]) -> Snapshot:
     told: list[int] = []
+    heard_at = time.monotonic()
     while True:
-        with operations():
-            # The failures first: one that comes in between is then told with the next look.
-            failures = job.failures(run_id, told)
-            run = job.look(run_id)
+        try:
+            with operations():
+                # The failures first: one that comes in between is then told with the next look.
+                failures = job.failures(run_id, told)
+                run = job.look(run_id)
+        except sa.exc.OperationalError as error:
+            # A server that is restarted comes back; the run goes on without us anyway.
+            if time.monotonic() - heard_at > PATIENCE_SECONDS:
+                raise FailedError(
+                    f"The database does not answer: {first_line(error)}. The run is kept: "
+                    f"flask runs watch {run_id}"
+                ) from None
+            time.sleep(POLL_SECONDS)
+            continue
+        heard_at = time.monotonic()
         for item in failures:
             told.append(item.tenant_id)
             display.failure(item)
@@ -87,20 +105,30 @@ def _wait(run_id: int) -> Iterator[None]:
         time.sleep(POLL_SECONDS)
         if time.monotonic() - looked_at > STALLED_SECONDS:
             looked_at = time.monotonic()
-            with operations():
-                stalled = [run for run in job.stalled(IDLE) if run.id == run_id]
-            if stalled and not queue.has_worker(stalled[0].kind):
-                # Asked twice: a busy worker may be late with its answer.
-                if is_away:
-                    raise FailedError(
-                        f"No worker takes from the queue {stalled[0].kind} any more. The run is "
-                        f"kept: start a worker, then flask runs watch {run_id}"
-                    )
-                is_away = True
-            elif stalled:
-                queue.wake(stalled[0], expires=STALLED_SECONDS)
-                is_away = False
+            stalled = _stalled(run_id)
+            # Asked twice: a busy worker may be late with its answer, a broker is restarted.
+            was_away, is_away = is_away, stalled is not None and not _wake(stalled)
+            if was_away and is_away:
+                raise FailedError(
+                    "No worker takes this on any more. The run is kept: start a worker, then "
+                    f"flask runs watch {run_id}"
+                )
         yield
+
+
+def _stalled(run_id: int) -> Snapshot | None:
+    with suppress(sa.exc.OperationalError), operations():
+        return next((run for run in job.stalled(IDLE) if run.id == run_id), None)
+    return None
+
+
+def _wake(run: Snapshot) -> bool:
+    """Wake a worker, where there is one."""
+    with suppress(queue.BrokerAwayError):
+        if queue.has_worker(run.kind):
+            queue.wake(run, expires=STALLED_SECONDS)
+            return True
+    return False
 
 
 def _interrupt(run_id: int, *, is_inline: bool) -> None:
@@ -187,7 +215,7 @@ class _Bar:
         """Move the bar."""
         self._progress.update(
             self._task,
-            description=f"{run.title}, wave {run.wave} of {run.waves}",
+            description=f"{escape(run.title)}, wave {run.wave} of {run.waves}",
             total=run.total,
             completed=run.ended,
             rate=f"{self._pace.rate(run):.1f}/s",

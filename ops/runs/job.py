@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from ops.runs.claims import LOST_AFTER
 from ops.runs.models import (
     CANCELLED,
-    DONE,
     FAILED,
     ITEM_STATES,
     PENDING,
@@ -89,12 +89,9 @@ class Snapshot:
     waves: int
     max_failures: int
     concurrency: int
-    is_inline: bool
     created_at: datetime
     finished_at: datetime | None
     counts: dict[str, int] = field(default_factory=dict)
-    wave_counts: dict[str, int] = field(default_factory=dict)
-    """Of the open wave alone."""
 
     @property
     def total(self) -> int:
@@ -120,7 +117,6 @@ def start(
     limits: Limits,
     *,
     actor: str,
-    is_inline: bool = False,
 ) -> int:
     """Write a run and its items. Nobody works on it before the transaction is committed.
 
@@ -131,7 +127,6 @@ def start(
         waves: who is worked on, in which order; may be empty.
         limits: how careful to be.
         actor: who asked for it.
-        is_inline: a process of the caller does the work; Celery's workers leave it alone.
 
     Returns:
         The number of the run.
@@ -153,7 +148,6 @@ def start(
         max_failures=limits.max_failures,
         max_attempts=limits.max_attempts,
         concurrency=limits.concurrency,
-        is_inline=is_inline,
     )
     if not members:
         run.state, run.finished_at = SUCCEEDED, sa.func.now()
@@ -201,27 +195,31 @@ def look(run_id: int) -> Snapshot:
         NotFoundError: there is none, or no longer.
     """
     run = get(run_id)
+    # In a run that has ended nobody claims the tenants of a lost worker again.
+    is_lost = sa.and_(RunItem.state == RUNNING, RunItem.heartbeat_at < sa.func.now() - LOST_AFTER)
+    item_state = sa.case((is_lost, PENDING), else_=RunItem.state)
     statement = (
-        sa.select(RunItem.wave, RunItem.state, sa.func.count())
-        .where(RunItem.run_id == run_id)
-        .group_by(RunItem.wave, RunItem.state)
+        sa.select(item_state, sa.func.count()).where(RunItem.run_id == run_id).group_by(item_state)
     )
     counts = dict.fromkeys(ITEM_STATES, 0)
-    wave_counts = dict.fromkeys(ITEM_STATES, 0)
-    for wave, state, number in db.session.execute(statement):
-        counts[state] += number
-        if wave == run.wave:
-            wave_counts[state] += number
+    for state, number in db.session.execute(statement):
+        counts[state] = number
     values = {
         name: getattr(run, name) for name in Snapshot.__dataclass_fields__ if hasattr(run, name)
     }
-    return Snapshot(**values, counts=counts, wave_counts=wave_counts)
+    return Snapshot(**values, counts=counts)
 
 
 def page(request: PageRequest) -> Page:
-    """A page of runs."""
+    """A page of runs; `search` looks into title, state and actor."""
     table = Run.__table__
-    return PageQuery(sa.select(*table.c), RUNS_ORDER_BY, table.c.id).fetch(request)
+    rows = sa.select(*table.c)
+    if request.search:
+        pattern = contains(request.search)
+        rows = rows.where(
+            sa.or_(*(table.c[name].ilike(pattern) for name in ("title", "state", "actor")))
+        )
+    return PageQuery(rows, RUNS_ORDER_BY, table.c.id).fetch(request)
 
 
 def page_items(run_id: int, request: PageRequest) -> Page:
@@ -279,13 +277,12 @@ def cancel(run_id: int, actor: str) -> None:
     db.session.flush()
 
 
-def resume(run_id: int, *, failed_only: bool = False, is_inline: bool = False) -> None:
+def resume(run_id: int, *, failed_only: bool = False) -> None:
     """Go on with a run that was cancelled or stopped, or try again what failed in it.
 
     Args:
         run_id: its number.
         failed_only: leave out the tenants that were never tried.
-        is_inline: as in `start`.
 
     Raises:
         NotFoundError
@@ -318,12 +315,12 @@ def resume(run_id: int, *, failed_only: bool = False, is_inline: bool = False) -
     )
     first = db.session.scalar(sa.select(sa.func.min(RunItem.wave)).where(this, OPEN))
     run.state, run.error, run.finished_at = RUNNING, None, None
-    run.wave, run.is_inline = first or run.wave, is_inline
+    run.wave = first or run.wave
     db.session.flush()
 
 
 def stalled(idle: timedelta) -> list[Snapshot]:
-    """Runs with due items of which no worker has been heard for `idle`; inline ones left out.
+    """Runs with due items of which no worker has been heard for `idle`.
 
     So it is when their messages were lost with the broker, or their workers were killed.
     """
@@ -341,7 +338,6 @@ def stalled(idle: timedelta) -> list[Snapshot]:
     open_ = sa.exists().where(RunItem.run_id == Run.id, RunItem.wave == Run.wave, OPEN)
     statement = sa.select(Run.id).where(
         Run.state == RUNNING,
-        ~Run.is_inline,
         sa.func.coalesce(last, Run.created_at) < sa.func.now() - idle,
         # A worker that was killed between the last item and the end of the wave leaves none open.
         sa.or_(due, ~open_),
@@ -357,12 +353,3 @@ def sweep(keep: timedelta) -> int:
     """
     old = sa.and_(Run.state != RUNNING, Run.finished_at < sa.func.now() - keep)
     return len(db.session.execute(sa.delete(Run).where(old).returning(Run.id)).all())
-
-
-def outcome_text(snapshot: Snapshot) -> str:
-    """What came of a run, or how far it is, in one line."""
-    counts = {state: number for state, number in snapshot.counts.items() if number}
-    parts = [f"{counts.get(DONE, 0)} of {snapshot.total} tenants done"]
-    parts += [f"{number} {state}" for state, number in counts.items() if state != DONE]
-    text = f"Run {snapshot.id} ({snapshot.title}) {snapshot.state}: {', '.join(parts)}."
-    return f"{text} {snapshot.error}." if snapshot.error else text

@@ -52,7 +52,6 @@ class Run(Base):
     max_failures: Mapped[int]
     max_attempts: Mapped[int]
     concurrency: Mapped[int]
-    is_inline: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     finished_at: Mapped[datetime | None]
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import redis
 import sqlalchemy as sa
 from celery import Celery, Task
-from flask import current_app
+from flask import Response, after_this_request, current_app
 from kombu.exceptions import KombuError
 
 from ops.runs import job
@@ -69,16 +69,16 @@ def has_worker(queue: str) -> bool:
         BrokerAwayError
     """
     inspect = celery_app().control.inspect
+
+    def ask(limit: int | None) -> list[str]:
+        answers = inspect(timeout=WORKER_REPLIES_WITHIN_SECONDS, limit=limit).active_queues() or {}
+        return [entry["name"] for entries in answers.values() for entry in entries]
+
     try:
-        # Usually the first who answers has the queue; else all get their time to answer.
-        return any(
-            entry["name"] == queue
-            for limit in (1, None)
-            for entries in (
-                inspect(timeout=WORKER_REPLIES_WITHIN_SECONDS, limit=limit).active_queues() or {}
-            ).values()
-            for entry in entries
-        )
+        # Usually the first who answers has the queue; else all get their time to answer, unless
+        # there was nobody at all.
+        first = ask(1)
+        return queue in first or (bool(first) and queue in ask(None))
     except BROKER_ERRORS:
         raise BrokerAwayError from None
 
@@ -115,14 +115,20 @@ def wake(run: Snapshot, expires: float | None = None) -> None:
 
 
 def wake_soon(run_id: int) -> Snapshot:
-    """Wake workers for a run that stands in the ledger; where the broker is away, beat does later.
+    """Wake workers for a run once the request has ended; where the broker is away, beat does later.
 
     Returns:
         The run as it stands.
     """
     run = job.look(run_id)
-    with suppress(BrokerAwayError):
-        wake(run)
+
+    @after_this_request
+    def _wake(response: Response) -> Response:
+        # Not before: with an Idempotency-Key the run is committed after the view.
+        with suppress(BrokerAwayError):
+            wake(run)
+        return response
+
     return run
 
 
@@ -143,7 +149,8 @@ def work_in_task(task: Task, run_id: int) -> str:
         nonlocal calls_another
         # Each worker calls one more, so that hardly more messages are sent than there are workers.
         if claim.has_room and (calls_another or claim.has_opened):
-            task.apply_async(kwargs=message)
+            with suppress(*BROKER_ERRORS):
+                task.apply_async(kwargs=message)
         calls_another = False
         _show(task, run.title, claim)
 
@@ -159,7 +166,9 @@ def work_in_task(task: Task, run_id: int) -> str:
         raise task.retry(exc=error, countdown=TRY_AGAIN_SECONDS, max_retries=MAX_TRIES) from None
     if done.call_again_in is not None:
         countdown = math.ceil(done.call_again_in) or None
-        task.apply_async(kwargs=message, countdown=countdown, headers={CONTINUED: True})
+        # Where the broker is away, beat wakes a worker later.
+        with suppress(*BROKER_ERRORS):
+            task.apply_async(kwargs=message, countdown=countdown, headers={CONTINUED: True})
     text = _summary(run_id, run.title, done)
     if done.slugs[FAILED]:
         # Flower's search looks at arguments, never at errors.

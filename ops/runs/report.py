@@ -35,6 +35,12 @@ def run_row(run: Snapshot) -> dict[str, Any]:
     return {**row, "created_at": run.created_at.isoformat(timespec="seconds"), "finished_at": ended}
 
 
+def no_run(title: str) -> dict[str, Any]:
+    """What JSON has where there was nothing to run."""
+    nothing = dict.fromkeys((*RUN_FIELDS, "created_at", "finished_at"))
+    return {**nothing, "title": title, "state": SUCCEEDED, "total": 0}
+
+
 def item_row(item: RunItem) -> dict[str, Any]:
     """A tenant of a run, as JSON and tables have it."""
     seconds = None

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,17 @@ def work(run_id: int, perform: Perform, report: Report, seconds: float) -> Work:
 def _work_on(
     connection: sa.Connection, claimed: Claim, perform: Perform, done: Work, ends: float
 ) -> None:
+    try:
+        _work_through(connection, claimed, perform, done, ends)
+    finally:
+        # Whatever ends the work, such as Ctrl-C: what was not begun is for others, at once.
+        with suppress(sa.exc.DBAPIError):
+            release(connection, claimed)
+
+
+def _work_through(
+    connection: sa.Connection, claimed: Claim, perform: Perform, done: Work, ends: float
+) -> None:
     with closing(perform(claimed.items)) as outcomes:
         for item, outcome, took in _timed(claimed.items, outcomes):
             if claimed.tries_again(item, outcome):
@@ -81,7 +92,6 @@ def _work_on(
                     done.errors[item.slug] = str(outcome.error)
             if not finish(connection, claimed, item, outcome, took) or time.monotonic() > ends:
                 break
-    release(connection, claimed)
 
 
 def _timed(

@@ -17,59 +17,74 @@ from ops.console import FailedError, WrongUseError, json_option, print_table, wh
 from ops.runs import queue
 from ops.runs.cli import carry_on, inline_option, resume_run
 from ops.runs.job import Limits
-from ops.runs.queue import NoWorkerError
+from ops.runs.queue import BrokerAwayError, NoWorkerError
+from ops.runs.report import no_run
 from ops.upgrades import job
 from ops.upgrades import plan as planning
 from ops.upgrades.plan import Choice
 from todo_app.database import transaction
-from todo_app.tenancy import operations
+from todo_app.tenancy import REQUIRED_REVISION, operations
 
 SIZES_SHOWN = 5
+MOST = 100_000
 
 
 def move_options(command: Any) -> Any:
     """The options that both directions share."""
-    for option in (
-        click.argument("slugs", nargs=-1),
-        click.option("--only", help="Slugs, separated by commas; as good as arguments."),
-        click.option(
-            "--where",
-            multiple=True,
-            metavar="COLUMN=VALUE",
-            help="Only tenants whose state or revision is VALUE.",
-        ),
-        click.option(
-            "--canary",
-            type=click.IntRange(1),
-            help="Tenants that go first, instead of those that are marked.",
-        ),
-        click.option(
-            "--wave-size", type=click.IntRange(1), help="Instead of a tenth, then the rest."
-        ),
-        click.option(
-            "--max-failures",
-            type=click.IntRange(0),
-            help="Tenants that may fail before the run stops; a tenth when left out.",
-        ),
-        click.option(
-            "--concurrency",
-            type=click.IntRange(1, 100),
-            help=f"Tenants worked on at once; {Limits.concurrency}, or 1 with --inline.",
-        ),
-        click.option("--before-backup", is_flag=True, help="Back each tenant up first."),
-        click.option(
-            "--reconcile",
-            is_flag=True,
-            help="First put the catalogue right by every tenant's own version table.",
-        ),
-        click.option("--dry-run", is_flag=True, help="Print the plan and its SQL; change nothing."),
-        click.option("--sql", "as_sql", is_flag=True, help="Print the SQL of all tenants only."),
-        click.option(
-            "--resume", type=click.IntRange(1), metavar="RUN", help="Go on with this run instead."
-        ),
-        inline_option,
-        click.option("--detach/--wait", help="Do not follow the run, or do.", show_default=True),
-        json_option,
+    for option in reversed(
+        (
+            click.argument("slugs", nargs=-1),
+            click.option("--only", help="Slugs, separated by commas; as good as arguments."),
+            click.option(
+                "--where",
+                multiple=True,
+                metavar="COLUMN=VALUE",
+                help="Only tenants whose state or revision is VALUE.",
+            ),
+            click.option(
+                "--canary",
+                type=click.IntRange(1, MOST),
+                help="Tenants that go first, instead of those that are marked.",
+            ),
+            click.option(
+                "--wave-size",
+                type=click.IntRange(1, MOST),
+                help="Instead of a tenth, then the rest.",
+            ),
+            click.option(
+                "--max-failures",
+                type=click.IntRange(0, MOST),
+                help="Tenants that may fail before the run stops; a tenth when left out.",
+            ),
+            click.option(
+                "--concurrency",
+                type=click.IntRange(1, 100),
+                help=f"Tenants worked on at once; {Limits.concurrency}, or 1 with --inline.",
+            ),
+            click.option("--before-backup", is_flag=True, help="Back each tenant up first."),
+            click.option(
+                "--reconcile",
+                is_flag=True,
+                help="First put the catalogue right by every tenant's own version table.",
+            ),
+            click.option(
+                "--dry-run", is_flag=True, help="Print the plan and its SQL; change nothing."
+            ),
+            click.option(
+                "--sql", "as_sql", is_flag=True, help="Print the SQL of all tenants only."
+            ),
+            click.option(
+                "--resume",
+                type=click.IntRange(1),
+                metavar="RUN",
+                help="Go on with this run instead.",
+            ),
+            inline_option,
+            click.option(
+                "--detach/--wait", help="Do not follow the run, or do.", show_default=True
+            ),
+            json_option,
+        )
     ):
         command = option(command)
     return command
@@ -119,6 +134,10 @@ def _move(
 ) -> None:
     if inline and detach:
         raise WrongUseError("--inline does the work here: there is nothing to detach from.")
+    if resume and (slugs or only or where or dry_run or as_sql or reconcile):
+        raise WrongUseError("--resume goes on with a run as it was planned.")
+    if reconcile and (dry_run or as_sql):
+        raise WrongUseError("--reconcile writes the catalogue: run it without --dry-run and --sql.")
     if resume:
         resume_run(resume, failed=False, detach=detach, inline=inline, as_json=as_json)
         return
@@ -136,6 +155,11 @@ def _move(
     )
     with operations():
         plan = job.make_plan(order, current_app.config["SETTINGS"])
+    if downgrade and plan.target < REQUIRED_REVISION and plan.waves:
+        click.echo(
+            f"The API serves no tenant below {REQUIRED_REVISION}: they will be answered with 503.",
+            err=True,
+        )
     if as_sql:
         for sql in job.sql(plan):
             click.echo(sql)
@@ -151,10 +175,10 @@ def _start(plan: job.Plan, concurrency: int, *, inline: bool, detach: bool, as_j
     if not inline:
         try:
             queue.need_worker(job.KIND)
-        except NoWorkerError as error:
+        except (NoWorkerError, BrokerAwayError) as error:
             raise FailedError(f"{error.detail} Start one, or add --inline.") from None
     with operations(), transaction():
-        run_id = job.start(plan, actor=whoami(), is_inline=inline)
+        run_id = job.start(plan, actor=whoami())
     if not as_json and not detach:
         sizes = [str(len(wave)) for wave in plan.waves]
         if len(sizes) > SIZES_SHOWN:
@@ -183,9 +207,7 @@ def _parse_where(where: tuple[str, ...]) -> dict[str, str]:
 
 def _tell_nobody(plan: job.Plan, as_json: bool) -> None:
     if as_json:
-        click.echo(
-            json.dumps({"id": None, "title": plan.title, "state": "succeeded", "tenants": []})
-        )
+        click.echo(json.dumps({**no_run(plan.title), "tenants": []}))
     else:
         click.echo(f"Nobody has to move: {plan.title} changes no tenant.")
 

@@ -14,7 +14,7 @@ from ops.runs.kinds import performs
 from ops.runs.work import Perform
 from ops.upgrades.move import Timeouts, move_all, step_sql
 from ops.upgrades.plan import Choice, plan
-from ops.upgrades.script import check_revision, steps
+from ops.upgrades.script import check_revision, revisions, steps
 from todo_app.config import Settings
 from todo_app.errors import InvalidInputError
 
@@ -80,6 +80,7 @@ def make_plan(order: Order, settings: Settings) -> Plan:
         raise InvalidInputError("There are no backups yet: leave out --before-backup.")
     has_canaries, waves = plan(target, order.choice, downgrade=order.downgrade)
     total = sum(map(len, waves))
+    concurrency = 1 if _builds_alone(waves, target) else order.concurrency
     max_failures = order.max_failures
     if max_failures is None:
         max_failures = max(1, math.ceil(total / FAILING_PART))
@@ -87,7 +88,7 @@ def make_plan(order: Order, settings: Settings) -> Plan:
         title=f"{'downgrade' if order.downgrade else 'upgrade'} to {target or 'base'}",
         target=target,
         waves=waves,
-        limits=Limits(has_canaries, max_failures, concurrency=order.concurrency),
+        limits=Limits(has_canaries, max_failures, concurrency=concurrency),
         params={
             "target": target,
             "lock_timeout": settings.upgrade_lock_timeout,
@@ -97,7 +98,17 @@ def make_plan(order: Order, settings: Settings) -> Plan:
     )
 
 
-def start(plan: Plan, *, actor: str, is_inline: bool = False) -> int:
+def _builds_alone(waves: Sequence[Sequence[Member]], target: str) -> bool:
+    """Whether a revision of the plan can be run in one tenant at a time only.
+
+    More workers would merely wait for each other, and do nothing else meanwhile.
+    """
+    starts = {str(member.result["from_revision"]) for wave in waves for member in wave}
+    known = starts & {"", *revisions()}
+    return any(step.outside for revision in known for step in steps(revision, target))
+
+
+def start(plan: Plan, *, actor: str) -> int:
     """Write the run of a plan into the ledger.
 
     Returns:
@@ -106,9 +117,7 @@ def start(plan: Plan, *, actor: str, is_inline: bool = False) -> int:
     Raises:
         RunUnderwayError: another run moves one of the tenants.
     """
-    return runs.start(
-        KIND, plan.title, plan.params, plan.waves, plan.limits, actor=actor, is_inline=is_inline
-    )
+    return runs.start(KIND, plan.title, plan.params, plan.waves, plan.limits, actor=actor)
 
 
 @performs(KIND)
@@ -119,7 +128,7 @@ def perform(params: Mapping[str, Any]) -> Perform:
         InvalidInputError: this process runs code that does not have the revision.
     """
     target = check_revision(params["target"] or "base")
-    timeouts = Timeouts(params["lock_timeout"], params["statement_timeout"])
+    timeouts = Timeouts(int(params["lock_timeout"]), int(params["statement_timeout"]))
     before = back_up if params["before_backup"] else None
 
     def work(items: Sequence[Item]) -> Generator[Outcome]:

@@ -12,12 +12,12 @@ import structlog
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 
-from ops.runs.claims import Item, Outcome
+from ops.runs.claims import Item, Outcome, is_held
 from ops.runs.models import DONE, FAILED, SKIPPED
 from ops.upgrades.locks import BusyError, lock_tenant, one_concurrent_build
 from ops.upgrades.script import Step, for_schema, note_revision, script_directory, steps
 from todo_app.database import OPS_BIND, db, own_connection, quote_identifier
-from todo_app.errors import first_line
+from todo_app.errors import AppError, first_line
 from todo_app.extensions import migrate
 from todo_app.tenancy import TenantNotFoundError
 from todo_app.tenants.models import Tenant
@@ -72,6 +72,7 @@ def move_all(
                 stack.close()
                 try:
                     connection = stack.enter_context(own_connection())
+                    _bound_waiting(connection, timeouts)
                 except sa.exc.DBAPIError as error:
                     connection = None
                     yield Outcome(FAILED, first_line(error), retry=True)
@@ -94,6 +95,8 @@ def move(
     start = revision = None
     try:
         with lock_tenant(connection, item.schema_name):
+            if not is_held(connection, item):
+                return Outcome(SKIPPED, "another worker has taken the tenant meanwhile")
             start = revision = _read_revision(connection, item.schema_name)
             if before is not None and start != target:
                 before(item)
@@ -113,7 +116,10 @@ def move(
         return Outcome(SKIPPED, error.detail)
     except Exception as error:
         # A revision is anybody's code; whatever it raises must not stop the other tenants.
-        log.warning("tenant not moved", tenant=item.slug, exc_info=error)
+        # What a traceback shows of a database error may be a tenant's data.
+        is_known = isinstance(error, (AppError, sa.exc.DBAPIError))
+        trace = None if is_known else error
+        log.warning("tenant not moved", tenant=item.slug, error=first_line(error), exc_info=trace)
         return Outcome(FAILED, first_line(error), _is_worth_another_try(error), _result(revision))
     # Moved by an earlier attempt, whose worker was lost before it could say so, is moved.
     state = SKIPPED if start == target and item.attempts == 1 else DONE
@@ -178,9 +184,15 @@ def step_sql(step: Step, schema_name: str, timeouts: Timeouts) -> Iterator[str]:
 def _settings(verb: str, schema_name: str, timeouts: Timeouts) -> str:
     return (
         f"{verb} search_path TO {quote_identifier(schema_name)};"
-        f" {verb} lock_timeout TO '{timeouts.lock}s';"
-        f" {verb} statement_timeout TO '{timeouts.statement}s';"
+        # Whole numbers and nothing else: the ledger, where they come from, is the API's to write.
+        f" {verb} lock_timeout TO '{timeouts.lock:d}s';"
+        f" {verb} statement_timeout TO '{timeouts.statement:d}s';"
     )
+
+
+def _bound_waiting(connection: sa.Connection, timeouts: Timeouts) -> None:
+    """Let nothing that runs on the connection wait for a lock for long."""
+    _run(connection, f"SET lock_timeout TO '{timeouts.lock:d}s'")
 
 
 def _run(connection: sa.Connection, sql: str) -> None:
@@ -203,6 +215,7 @@ def _run_outside(
         finally:
             with suppress(sa.exc.DBAPIError):
                 _run(connection, "RESET ALL;")
+                _bound_waiting(connection, timeouts)
 
 
 def _is_done(connection: sa.Connection, schema_name: str, sql: str) -> bool:

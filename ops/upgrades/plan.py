@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from ops.runs.job import Member
-from todo_app.database import OPS_BIND, db, quote_identifier
+from ops.upgrades.versions import read_versions
+from todo_app.database import db, own_connection
 from todo_app.errors import InvalidInputError
 from todo_app.tenants.models import ACTIVE, STATES, SUSPENDED, Tenant
 
@@ -48,6 +49,8 @@ class Correction(NamedTuple):
         """What was found, in words."""
         if self.schema is None:
             return f"{self.slug} has no version table"
+        if "," in self.schema:
+            return f"{self.slug} has several revisions: {self.schema}"
         return f"{self.slug} is at {self.schema or 'base'}, not {self.catalogue or 'base'}"
 
 
@@ -133,46 +136,38 @@ def reconcile() -> list[Correction]:
     """Put the catalogue's copy of every revision right by the tenants' own version tables.
 
     Returns:
-        What was wrong. A tenant without a version table is named, and left as it is.
+        What was wrong. A tenant without a version table, or with several revisions in it, is named
+        and left as it is.
     """
     corrections: list[Correction] = []
     after = 0
-    with db.engines[OPS_BIND].connect() as connection:
-        while True:
-            # A connection keeps what it knows of each schema; it ends with this.
-            connection.detach()
+    while True:
+        # A connection keeps what it knows of each schema until it ends.
+        with own_connection() as connection:
             rows = connection.execute(_SOME_TENANTS, {"after": after, "some": READ_BATCH}).all()
             if not rows:
                 return corrections
             after = rows[-1].id
             corrections += _reconcile(connection, rows)
-            connection.commit()
 
 
-_SOME_TENANTS = sa.text(
-    "SELECT t.id, t.slug, t.schema_name, t.revision, c.oid IS NOT NULL AS has_table"
-    " FROM public.tenants AS t"
-    " LEFT JOIN pg_namespace AS n ON n.nspname = t.schema_name"
-    " LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'alembic_version'"
-    " WHERE t.state IN ('active', 'suspended') AND t.id > :after ORDER BY t.id LIMIT :some"
+_SOME_TENANTS = (
+    sa.select(Tenant.id, Tenant.slug, Tenant.schema_name, Tenant.revision)
+    .where(Tenant.state.in_((ACTIVE, SUSPENDED)), Tenant.id > sa.bindparam("after"))
+    .order_by(Tenant.id)
+    .limit(sa.bindparam("some"))
 )
 
 
 def _reconcile(connection: sa.Connection, rows: Sequence[Any]) -> list[Correction]:
-    readable = [row for row in rows if row.has_table]
-    corrections = [Correction(r.slug, r.revision, None) for r in rows if not r.has_table]
-    if not readable:
-        return corrections
-    selects = (
-        f"SELECT {int(row.id)} AS id, (SELECT version_num"  # noqa: S608
-        f" FROM {quote_identifier(row.schema_name)}.alembic_version) AS revision"
-        for row in readable
-    )
-    found = connection.exec_driver_sql(" UNION ALL ".join(selects))
-    versions = {row.id: row.revision for row in found}
-    for row in readable:
-        revision = versions[row.id] or ""
+    versions = read_versions(connection, [row.schema_name for row in rows])
+    corrections = []
+    for row in rows:
+        revision = versions.get(row.schema_name)
         if revision == row.revision:
+            continue
+        if revision is None or "," in revision:
+            corrections.append(Correction(row.slug, row.revision, revision))
             continue
         # An upgrade may have moved it since: then its own transaction has told the catalogue.
         changed = connection.execute(

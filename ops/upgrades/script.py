@@ -77,9 +77,9 @@ def check_revision(revision: str) -> str:
     """
     if revision == "base":
         return ""
-    found = _find(revision)
+    found = None if revision == "head" else _find(revision)
     if found is None:
-        # It may have been written since this process has read the history.
+        # There may be revisions that were written since this process has read the history.
         for cache in (script_directory, revisions, _step):
             cache.cache_clear()
         found = _find(revision)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import redis
 
 from ops.local.postgres import PostgresServer, ensure_owner
 from ops.local.valkey import ValkeyServer
@@ -58,6 +59,8 @@ def _make_fleet(
         "REDIS_URL": f"{valkey.url.rpartition('/')[0]}/{8 + number % 8}",
         "SPARE_SCHEMAS": "0",
     }
+    with redis.Redis.from_url(env["REDIS_URL"]) as broker:
+        broker.flushdb()
     with make_fleet(directory, env) as made:
         yield made
         schemas = [row.schema_name for row in made.sql("SELECT schema_name FROM public.tenants")]

@@ -179,12 +179,14 @@ class Fleet:
     def revisions(self) -> dict[str, str]:
         """By slug, what each tenant's own version table says."""
         rows = self.sql("SELECT slug, schema_name FROM public.tenants ORDER BY id")
-        return {
-            row.slug: self.sql(
-                f"SELECT version_num FROM {quote_identifier(row.schema_name)}.alembic_version"
-            )[0].version_num
-            for row in rows
-        }
+        versions = self.sql(
+            " UNION ALL ".join(
+                f"SELECT {number}, (SELECT version_num FROM {quote_identifier(row.schema_name)}"
+                ".alembic_version)"
+                for number, row in enumerate(rows)
+            )
+        )
+        return {rows[number].slug: version for number, version in versions}
 
     def catalogue(self) -> dict[str, str]:
         """By slug, the revision that the catalogue has."""
@@ -208,13 +210,13 @@ class Fleet:
         rows = self.sql("SELECT * FROM public.ops_run_items WHERE run_id = :id", id=run_id)
         return {row.slug: row for row in rows}
 
-    def wait_for_waiting_lock(self, seconds: float = 30) -> None:
-        """Wait until a statement of operations waits for a lock."""
+    def wait_for_waiting_lock(self, number: int = 1, seconds: float = 30) -> None:
+        """Wait until so many statements of operations wait for a lock."""
         waiting = (
             "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND usename = 'todo_ops' AND datname = current_database()"
         )
-        wait_until(lambda: self.sql(waiting), seconds)
+        wait_until(lambda: len(self.sql(waiting)) >= number, seconds)
 
 
 def kill(process: subprocess.Popen[Any]) -> None:

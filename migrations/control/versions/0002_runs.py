@@ -42,7 +42,6 @@ def upgrade() -> None:
         sa.Column("max_failures", sa.Integer, nullable=False),
         sa.Column("max_attempts", sa.Integer, nullable=False),
         sa.Column("concurrency", sa.Integer, nullable=False),
-        sa.Column("is_inline", sa.Boolean, nullable=False),
         _time("created_at", server_default=sa.func.now(), nullable=False),
         _time("finished_at"),
         sa.CheckConstraint(

@@ -77,7 +77,7 @@ def tenant(slug: str, **values: Any) -> Tenant:
 
 def run(kind: str = "upgrades", **values: Any) -> Run:
     given = {"title": "to head", "params": {}, "actor": "tests", "waves": 1, "max_failures": 0}
-    more = {"has_canaries": False, "max_attempts": 5, "concurrency": 8, "is_inline": False}
+    more = {"has_canaries": False, "max_attempts": 5, "concurrency": 8}
     return Run(kind=kind, **{**given, **more, **values})
 
 

@@ -24,14 +24,12 @@ def members(number: int) -> list[Member]:
     return [Member(n, f"t_{n}", f"c{n}", {"from": n}) for n in itertools.islice(_ids, number)]
 
 
-def start(*sizes: int, is_inline: bool = False, **limits: Any) -> int:
+def start(*sizes: int, **limits: Any) -> int:
     """Start a run with waves of these sizes."""
     limits = {"max_failures": 0, "max_attempts": 3, **limits}
     waves = [members(size) for size in sizes]
     with operations(), transaction():
-        return job.start(
-            KIND, "test of tests", {}, waves, Limits(**limits), actor="me", is_inline=is_inline
-        )
+        return job.start(KIND, "test of tests", {}, waves, Limits(**limits), actor="me")
 
 
 def take(connection: sa.Connection, run_id: int, worker: str = "me") -> Claim:

@@ -268,14 +268,12 @@ def test_stalled_runs_are_found_and_no_others(connection: sa.Connection) -> None
                 fresh,
                 old,
                 working,
-                inline,
                 waiting,
                 over,
             }
 
     fresh = start(1)
     old, working, waiting = start(1), start(2), start(1)
-    inline = start(1, is_inline=True)
     over = start(1)
     finish_all(connection, over)
     take(connection, working)
@@ -283,12 +281,12 @@ def test_stalled_runs_are_found_and_no_others(connection: sa.Connection) -> None
     age = sa.text(
         "UPDATE public.ops_runs SET created_at = now() - interval '1 minute' WHERE id = any(:ids)"
     )
-    connection.execute(age, {"ids": [old, working, waiting, inline, over]})
+    connection.execute(age, {"ids": [old, working, waiting, over]})
     change_items(waiting, heartbeat_at=OLD)
     assert stalled() == {old}
     change_items(working, heartbeat_at=OLD)
     assert stalled() == {old, working}
-    for run_id in (fresh, old, working, inline, waiting):
+    for run_id in (fresh, old, working, waiting):
         with operations(), transaction():
             job.cancel(run_id, "bob")
     assert stalled() == set()

@@ -157,7 +157,7 @@ def test_ctrl_c_leaves_a_run_alone_but_cancels_one_that_is_done_here(
         raise KeyboardInterrupt
         yield
 
-    run_id = start(1, is_inline=True)
+    run_id = start(1)
     with pytest.raises(following.click.exceptions.Exit) as ended:
         following.follow(run_id, interrupt())
     assert ended.value.exit_code == 130
@@ -179,7 +179,7 @@ def test_following_ends_when_the_workers_are_gone(
         )
     monkeypatch.setattr(following, "STALLED_SECONDS", 0.0)
     monkeypatch.setattr(queue, "has_worker", lambda queue: False)
-    with pytest.raises(following.FailedError, match="No worker takes from the queue tests"):
+    with pytest.raises(following.FailedError, match="No worker takes this on any more"):
         following.follow(run_id)
 
     woken = []

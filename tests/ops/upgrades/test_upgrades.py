@@ -13,16 +13,18 @@ from flask import Flask
 
 from ops.local.valkey import ValkeyServer
 from ops.monitor.tasks import sweep
+from ops.runs.claims import Item
 from ops.runs.models import DONE, FAILED, SKIPPED
+from ops.upgrades import job
 from ops.upgrades import plan as planning
 from ops.upgrades.locks import lock_tenant
-from ops.upgrades.move import Timeouts
+from ops.upgrades.move import Timeouts, move_all
 from ops.upgrades.plan import Choice, plan
 from ops.upgrades.script import lag, revisions, steps
 from tests.factories import Company
 from tests.ops.moving import move_to, try_to_move
 from todo_app.database import OPS_BIND, db, transaction
-from todo_app.errors import InvalidInputError
+from todo_app.errors import InvalidInputError, first_line
 from todo_app.extensions import migrate
 from todo_app.tenancy import operations
 from todo_app.tenants import service
@@ -52,7 +54,7 @@ def test_down_and_up_again_inline(app: Flask, acme: Company, globex: Company) ->
     slugs = [acme.slug, globex.slug]
     result = run(app, "downgrade", "--to", "0001", "--inline", "--json", *slugs)
     assert result.exit_code == 0
-    moved = json.loads(result.output)
+    moved = json.loads(result.stdout)
     assert (moved["state"], moved["title"]) == ("succeeded", "downgrade to 0001")
     moves = {tenant["tenant"]: tenant for tenant in moved["tenants"]}
     assert sorted(moves) == sorted(slugs)
@@ -68,7 +70,7 @@ def test_down_and_up_again_inline(app: Flask, acme: Company, globex: Company) ->
     assert "(upgrade to 0002) succeeded.\n" in result.output
     assert revision(app, acme) == revision(app, globex) == (HEAD, HEAD)
     assert "Nobody has to move" in run(app, "upgrade", *slugs).output
-    assert json.loads(run(app, "upgrade", "--json", *slugs).output)["tenants"] == []
+    assert json.loads(run(app, "upgrade", "--json", *slugs).stdout)["tenants"] == []
 
 
 def test_one_broken_tenant_is_named_and_stops_nobody(
@@ -151,7 +153,7 @@ def _reconcile(app: Flask) -> list[str]:
 
 @pytest.mark.parametrize(
     ("redis_url", "message"),
-    [("redis://127.0.0.1:1/0", "does not answer"), ("{valkey}/5", "add --inline")],
+    [("redis://127.0.0.1:1/0", "does not answer"), ("{valkey}/5", "No worker takes")],
 )
 def test_without_a_worker_it_says_so_at_once(
     app: Flask,
@@ -171,6 +173,7 @@ def test_without_a_worker_it_says_so_at_once(
     )
     assert process.returncode == 1
     assert message in process.stderr
+    assert "add --inline" in process.stderr
     assert run(app, "upgrade", "--inline", acme.slug).exit_code == 0
 
 
@@ -189,7 +192,7 @@ def test_a_run_can_be_left_alone_and_watched_later(
     app: Flask, acme: Company, worker: subprocess.Popen[bytes]
 ) -> None:
     result = run(app, "downgrade", "--to", "0001", "--detach", "--json", acme.slug)
-    run_id = json.loads(result.output)["id"]
+    run_id = json.loads(result.stdout)["id"]
     watched = app.test_cli_runner().invoke(args=["runs", "watch", str(run_id)])
     assert (watched.exit_code, watched.output.splitlines()[-1]) == (
         0,
@@ -211,7 +214,7 @@ def test_a_dry_run_prints_waves_and_sql_and_changes_nothing(
     assert result.exit_code == 0
     assert f"2\t{globex.slug}\t0001\t0002\n" in result.output
     assert "CREATE TABLE lists" in result.output
-    planned = json.loads(run(app, "upgrade", "--dry-run", "--json", *slugs).output)
+    planned = json.loads(run(app, "upgrade", "--dry-run", "--json", *slugs).stdout)
     assert list(planned["sql"]) == ["0001"]
     sql = run(app, "upgrade", "--sql", *slugs).output
     assert sql.count("CREATE TABLE lists") == 2
@@ -238,6 +241,9 @@ def test_a_dry_run_prints_waves_and_sql_and_changes_nothing(
         (["--before-backup"], "There are no backups yet"),
         (["--inline", "--detach"], "nothing to detach from"),
         (["--resume", "999999999"], "There is no run 999999999"),
+        (["--resume", "1", "--dry-run"], "as it was planned"),
+        (["--reconcile", "--dry-run"], "writes the catalogue"),
+        (["--max-failures", "99999999999"], "not in the range"),
         (["--wave-size", "0"], "not in the range"),
         (["--concurrency", "0"], "not in the range"),
     ],
@@ -335,7 +341,7 @@ def test_a_catalogue_that_is_wrong_is_put_right(app: Flask, acme: Company, globe
     outcome = try_to_move(app, acme.schema_name, HEAD)
     assert (outcome.state, outcome.result) == (SKIPPED, {"to_revision": HEAD})
     assert revision(app, acme) == (HEAD, HEAD)
-    result = run(app, "upgrade", "--reconcile", "--dry-run", globex.slug)
+    result = run(app, "upgrade", "--reconcile", globex.slug)
     assert f"{globex.slug} is at 0002, not 0001" in result.stderr
     assert "Nobody has to move" in result.stdout
     assert revision(app, globex) == (HEAD, HEAD)
@@ -424,7 +430,7 @@ def test_a_schema_of_another_code_is_neither_behind_nor_a_crash() -> None:
 
 def test_the_sweep_forgets_old_runs(app: Flask, acme: Company) -> None:
     result = run(app, "downgrade", "--to", "0001", "--inline", "--json", acme.slug)
-    run_id = json.loads(result.output)["id"]
+    run_id = json.loads(result.stdout)["id"]
     move_to(app, acme, HEAD)
     with app.app_context():
         with operations(), transaction():
@@ -439,3 +445,55 @@ def test_the_sweep_forgets_old_runs(app: Flask, acme: Company) -> None:
         with operations():
             statement = sa.text("SELECT count(*) FROM public.ops_run_items WHERE run_id = :id")
             assert db.session.execute(statement, {"id": run_id}).scalar() == 0
+
+
+def test_several_revisions_in_a_version_table_are_told_and_stop_nobody(
+    app: Flask, acme: Company, globex: Company
+) -> None:
+    with app.app_context():
+        with db.engines[OPS_BIND].begin() as connection:
+            connection.exec_driver_sql(
+                f"INSERT INTO {acme.schema_name}.alembic_version VALUES ('0001')"
+            )
+        with operations(), transaction():
+            db.session.execute(
+                sa.update(Tenant).where(Tenant.slug == globex.slug).values(revision="0001")
+            )
+    corrections = _reconcile(app)
+    assert f"{acme.slug} has several revisions: 0001, 0002" in corrections
+    assert f"{globex.slug} is at 0002, not 0001" in corrections
+    outcome = try_to_move(app, acme.schema_name, "0001")
+    assert (outcome.state, outcome.retry) == (FAILED, False)
+
+
+def test_what_the_ledger_says_is_never_run_as_sql(app: Flask) -> None:
+    """The API's role may write runs; it must not become the owner of all schemas by that."""
+    with app.app_context(), pytest.raises(ValueError, match="invalid literal"):
+        job.perform(
+            {
+                "target": HEAD,
+                "lock_timeout": "2s'; DROP TABLE public.tenants; --",
+                "statement_timeout": 1,
+                "before_backup": False,
+            }
+        )
+
+
+def test_nothing_waits_for_a_lock_for_long(app: Flask, acme: Company) -> None:
+    """Not even the statements around a revision."""
+    item = Item(1, acme.schema_name, acme.slug, 1, 1, {}, 0, None)
+    with app.app_context(), db.engines[OPS_BIND].connect() as holder:
+        holder.exec_driver_sql(f"LOCK TABLE {acme.schema_name}.alembic_version")
+        (outcome,) = move_all([item], "0001", Timeouts(1, 60), None)
+    assert (outcome.state, outcome.retry) == (FAILED, True)
+    assert outcome.error == "canceling statement due to lock timeout"
+
+
+def test_an_error_about_a_value_is_told_without_the_value(app: Flask) -> None:
+    with (
+        app.app_context(),
+        db.engines[OPS_BIND].connect() as connection,
+        pytest.raises(sa.exc.DataError) as raised,
+    ):
+        connection.exec_driver_sql("SELECT CAST('ada@example.com' AS int)")
+    assert first_line(raised.value) == "InvalidTextRepresentation (SQLSTATE 22P02)"
