@@ -17,7 +17,7 @@ from ops.runs import job
 from ops.runs.claims import Claim
 from ops.runs.job import Snapshot
 from ops.runs.kinds import perform_of
-from ops.runs.models import FAILED
+from ops.runs.models import FAILED, RUNNING
 from ops.runs.work import Work, work
 from todo_app.errors import AppError, NotFoundError, UnavailableError
 from todo_app.tenancy import operations
@@ -121,6 +121,8 @@ def wake_soon(run_id: int) -> Snapshot:
         The run as it stands.
     """
     run = job.look(run_id)
+    if run.state != RUNNING:
+        return run
 
     @after_this_request
     def _wake(response: Response) -> Response:
