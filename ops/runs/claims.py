@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -268,23 +268,13 @@ _FINISH = sa.text(
 ).bindparams(sa.bindparam("result", type_=JSONB))
 
 
-def is_held(connection: sa.Connection, item: Item) -> bool:
-    """Whether nobody has taken a claimed tenant away, as from a worker that was not heard for long.
-
-    Asked once whatever keeps others from the tenant is held: it stays true as long as that.
-    """
-    if item.token is None:
-        return True
-    this = (ITEMS.c.run_id == item.run_id) & (ITEMS.c.tenant_id == item.tenant_id)
-    return connection.execute(sa.select(ITEMS.c.claim).where(this)).scalar() == item.token
-
-
-def release(connection: sa.Connection, claim: Claim) -> None:
-    """Give back the tenants of a claim that were not begun."""
+def release(connection: sa.Connection, claim: Claim, begun: Sequence[int] = ()) -> None:
+    """Give back the tenants of a claim of which nothing has come; for those begun it was a try."""
+    tries = sa.case((ITEMS.c.tenant_id.in_(begun), ITEMS.c.attempts), else_=ITEMS.c.attempts - 1)
     connection.execute(
         sa.update(RunItem)
         .where(ITEMS.c.run_id == claim.run_id, ITEMS.c.claim == claim.token)
-        .values(state=PENDING, claim=None, started_at=None, attempts=ITEMS.c.attempts - 1)
+        .values(state=PENDING, claim=None, started_at=None, attempts=tries)
     )
 
 

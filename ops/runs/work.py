@@ -70,19 +70,25 @@ def work(run_id: int, perform: Perform, report: Report, seconds: float) -> Work:
 def _work_on(
     connection: sa.Connection, claimed: Claim, perform: Perform, done: Work, ends: float
 ) -> None:
+    begun: list[int] = []
     try:
-        _work_through(connection, claimed, perform, done, ends)
+        _work_through(connection, claimed, perform, done, ends, begun)
     finally:
-        # Whatever ends the work, such as Ctrl-C: what was not begun is for others, at once.
+        # Whatever ends the work, such as Ctrl-C: what was not done is for others, at once.
         with suppress(sa.exc.DBAPIError):
-            release(connection, claimed)
+            release(connection, claimed, begun)
 
 
 def _work_through(
-    connection: sa.Connection, claimed: Claim, perform: Perform, done: Work, ends: float
+    connection: sa.Connection,
+    claimed: Claim,
+    perform: Perform,
+    done: Work,
+    ends: float,
+    begun: list[int],
 ) -> None:
     with closing(perform(claimed.items)) as outcomes:
-        for item, outcome, took in _timed(claimed.items, outcomes):
+        for item, outcome, took in _timed(claimed.items, outcomes, begun):
             if claimed.tries_again(item, outcome):
                 done.errors[item.slug] = f"to be tried again: {outcome.error}"
             else:
@@ -95,9 +101,10 @@ def _work_through(
 
 
 def _timed(
-    items: Sequence[Item], outcomes: Iterator[Outcome]
+    items: Sequence[Item], outcomes: Iterator[Outcome], begun: list[int]
 ) -> Iterator[tuple[Item, Outcome, float]]:
     for item in items:
+        begun.append(item.tenant_id)
         started = time.monotonic()
         outcome = next(outcomes)
         yield item, outcome, time.monotonic() - started

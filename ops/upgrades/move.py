@@ -12,15 +12,15 @@ import structlog
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 
-from ops.runs.claims import Item, Outcome, is_held
+from ops.runs.claims import Item, Outcome
 from ops.runs.models import DONE, FAILED, SKIPPED
 from ops.upgrades.locks import BusyError, lock_tenant, one_concurrent_build
 from ops.upgrades.script import Step, for_schema, note_revision, script_directory, steps
 from todo_app.database import OPS_BIND, db, own_connection, quote_identifier
 from todo_app.errors import AppError, first_line
 from todo_app.extensions import migrate
+from todo_app.histories import set_revision
 from todo_app.tenancy import TenantNotFoundError
-from todo_app.tenants.models import Tenant
 
 log = structlog.get_logger(__name__)
 
@@ -95,9 +95,10 @@ def move(
     start = revision = None
     try:
         with lock_tenant(connection, item.schema_name):
-            if not is_held(connection, item):
+            is_ours, start = _look(connection, item)
+            if not is_ours:
                 return Outcome(SKIPPED, "another worker has taken the tenant meanwhile")
-            start = revision = _read_revision(connection, item.schema_name)
+            revision = start
             if before is not None and start != target:
                 before(item)
             try:
@@ -110,7 +111,7 @@ def move(
                 if connection.invalidated:
                     raise
                 connection.exec_driver_sql("ROLLBACK")
-                revision = _read_revision(connection, item.schema_name)
+                _, revision = _look(connection, item)
                 raise
     except TenantNotFoundError as error:
         return Outcome(SKIPPED, error.detail)
@@ -139,16 +140,27 @@ def _is_worth_another_try(error: Exception) -> bool:
     return error.connection_invalidated or code is None or code in WORTH_ANOTHER_TRY
 
 
-def _read_revision(connection: sa.Connection, schema_name: str) -> str:
-    """What the schema's own version table says; the catalogue's copy is put right by it."""
-    version_table = f"{quote_identifier(schema_name)}.alembic_version"
-    versions = connection.exec_driver_sql(f"SELECT version_num FROM {version_table}")  # noqa: S608
-    revision = versions.scalar_one_or_none() or ""
-    statement = sa.update(Tenant).where(
-        Tenant.schema_name == schema_name, Tenant.revision != revision
-    )
-    connection.execute(statement.values(revision=revision))
-    return revision
+def _look(connection: sa.Connection, item: Item) -> tuple[bool, str]:
+    """Where a tenant stands; asked in one statement, as it is asked for each of them.
+
+    Returns:
+        Whether the tenant is still held for us, and what its own version table says. The
+        catalogue's copy of that is put right by it.
+    """
+    version_table = f"{quote_identifier(item.schema_name)}.alembic_version".replace("%", "%%")
+    parameters = {"run": item.run_id, "id": item.tenant_id, "schema": item.schema_name}
+    found = connection.exec_driver_sql(_LOOK.format(version_table), parameters).one()
+    revision = found.version_num or ""
+    if found.revision != revision:
+        connection.execute(set_revision(item.schema_name, revision))
+    return item.token is None or found.claim == item.token, revision
+
+
+_LOOK = (
+    "SELECT t.revision, (SELECT version_num FROM {}), (SELECT claim FROM public.ops_run_items"
+    " WHERE run_id = %(run)s AND tenant_id = %(id)s)"
+    " FROM public.tenants AS t WHERE t.schema_name = %(schema)s"
+)
 
 
 def _take(connection: sa.Connection, schema_name: str, step: Step, timeouts: Timeouts) -> None:
