@@ -7,7 +7,7 @@ import sys
 import click
 from rich.console import Console
 
-from bench import create, many_tenants, users
+from bench import create, many_tenants, upgrade, users
 from bench.installation import InstallationError, installation
 from bench.load import LoadError, installed_driver
 from bench.result import Options
@@ -16,8 +16,10 @@ from ops.local.errors import LocalError
 BENCHMARKS = {
     "users": users.run,
     "create": create.run,
+    "upgrade": upgrade.run,
     "tenants-1000": many_tenants.run,
 }
+UNDER_LOAD = ("users", "tenants-1000")
 
 DEFAULTS = Options()
 
@@ -39,7 +41,7 @@ def main(name: str | None, as_json: bool, rounds: int, seconds: int, tenants: in
     # The table is for people: it leaves standard output to the JSON where that is asked for.
     console = Console(stderr=as_json)
     try:
-        if name != "create":
+        if name in (None, *UNDER_LOAD):
             installed_driver()  # or say so before anything is started
         with installation() as place:
             for chosen in [name] if name else BENCHMARKS:

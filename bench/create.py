@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -11,7 +10,7 @@ import psycopg2
 import psycopg2.extensions
 
 from bench.installation import Installation
-from bench.result import Figures, Options, Ratio, Result
+from bench.result import Figures, Options, Ratio, Result, spread
 from ops.tenants import job
 from todo_app.database import transaction
 from todo_app.histories import SCHEMA_PLACEHOLDER
@@ -38,11 +37,7 @@ def run(installation: Installation, options: Options) -> Result:
         with installation.app.app_context(), closing(psycopg2.connect(url)) as connection:
             times = _Creation(connection).measure(options.rounds * ROUNDS_FACTOR)
         for way, seconds in times.items():
-            figures[f"{way}, {count} tenants"] = {
-                "median ms": statistics.median(seconds) * 1e3,
-                "lowest ms": min(seconds) * 1e3,
-                "highest ms": max(seconds) * 1e3,
-            }
+            figures[f"{way}, {count} tenants"] = spread(seconds)
         for way in (EMPTY, SPARE):
             name = f"{way}/script, {count} tenants"
             ratios[name] = Ratio.of(times[way], times[SCRIPT], TARGET)

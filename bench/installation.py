@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.engine import make_url
 
 import ops
 from bench.load import Caller
@@ -43,6 +44,7 @@ READY_TIMEOUT = 60.0
 """Seconds for a process to answer, or for the migrations to end."""
 TOKEN_LASTS = timedelta(hours=12)
 API_ROLE = "todo_api"
+OPS_ROLE = "todo_ops"
 DATABASE = "todo"
 
 
@@ -76,6 +78,16 @@ class Installation:
         self.app: Flask = create_app(quiet)
         """The application in this process, for what is measured or prepared without HTTP."""
         ops.init_app(self.app)
+
+    def beside(self, database: str) -> Installation:
+        """Another installation, without tenants, in a new database of the same servers."""
+        urls = {name: make_url(self.env[name]) for name in ("DATABASE_URL", "OPS_DATABASE_URL")}
+        ensure_owner(self.postgres, urls["OPS_DATABASE_URL"].password or "", database=database)
+        moved = {
+            name: url.set(database=database).render_as_string(hide_password=False)
+            for name, url in urls.items()
+        }
+        return Installation(self.directory, self.postgres, {**self.env, **moved})
 
     def tenants(self, count: int) -> list[Caller]:
         """The master administrators of `count` tenants; those that are missing are registered."""
@@ -172,7 +184,7 @@ def installation() -> Iterator[Installation]:
             "PATH": search_path(),
             "FLASK_APP": "wsgi",
             "DATABASE_URL": postgres.url(DATABASE, API_ROLE, secrets.token_urlsafe(18)),
-            "OPS_DATABASE_URL": postgres.url(DATABASE, "todo_ops", password),
+            "OPS_DATABASE_URL": postgres.url(DATABASE, OPS_ROLE, password),
             "REDIS_URL": valkey.url,
             "TENANT_ROLES": "true",
             "SPARE_SCHEMAS": "0",

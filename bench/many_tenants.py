@@ -7,7 +7,7 @@ import random
 from bench.installation import API_ROLE, Installation
 from bench.load import find_driver
 from bench.processes import Memory, backend_memory
-from bench.result import Options, Ratio, Result, Row
+from bench.result import Options, Ratio, Result
 from bench.turns import Place, medians, rates, take_turns
 
 TARGET = ">= 0.8"
@@ -45,17 +45,8 @@ def run(installation: Installation, options: Options) -> Result:
         },
         figures={
             **{name: medians(turns[name]) for name in turns},
-            "backends, one tenant": _row(memory[0]),
-            "backends, in the end": _row(memory[-1]),
-            "backends, at most": _row(largest),
+            "backends, one tenant": memory[0].row(),
+            "backends, in the end": memory[-1].row(),
+            "backends, at most": largest.row(),
         },
     )
-
-
-def _row(memory: Memory) -> Row:
-    return {
-        "processes": memory.processes,
-        "private MiB": memory.private,
-        "largest MiB": memory.largest,
-        "Pss MiB": memory.proportional,
-    }

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.result import Row
+
 TICKS = os.sysconf("SC_CLK_TCK")
 MEBIBYTE_IN_KIB = 1024
 
@@ -21,6 +23,15 @@ class Memory(NamedTuple):
     """Of it, what the largest process has."""
     proportional: float
     """With their parts of what is shared (Pss), together."""
+
+    def row(self) -> Row:
+        """As a row of figures."""
+        return {
+            "processes": self.processes,
+            "private MiB": self.private,
+            "largest MiB": self.largest,
+            "Pss MiB": self.proportional,
+        }
 
 
 def cpu_seconds(pid: int) -> float:
@@ -42,6 +53,13 @@ def backend_memory(postmaster: int, user: str) -> Memory:
                 proportional.append(_kib(pid, "smaps_rollup", "Pss") / MEBIBYTE_IN_KIB)
                 private.append(anonymous / MEBIBYTE_IN_KIB)
     return Memory(len(private), sum(private), max(private, default=0.0), sum(proportional))
+
+
+def children_memory(pid: int) -> Memory:
+    """Memory of the processes that process `pid` has started."""
+    private = [_kib(child, "status", "RssAnon") / MEBIBYTE_IN_KIB for child in _children(pid)]
+    pss = [_kib(child, "smaps_rollup", "Pss") / MEBIBYTE_IN_KIB for child in _children(pid)]
+    return Memory(len(private), sum(private), max(private, default=0.0), sum(pss))
 
 
 def _kib(pid: int, file: str, name: str) -> int:

@@ -14,6 +14,15 @@ Row = dict[str, float]
 Figures = dict[str, Row]
 
 
+def spread(seconds: Sequence[float]) -> Row:
+    """Times as a row of figures."""
+    return {
+        "median ms": statistics.median(seconds) * 1e3,
+        "lowest ms": min(seconds) * 1e3,
+        "highest ms": max(seconds) * 1e3,
+    }
+
+
 @dataclass(frozen=True)
 class Options:
     """How much to measure."""

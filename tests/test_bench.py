@@ -117,11 +117,11 @@ def test_all_benchmarks_end_with_one_json_object_each() -> None:
         env={"PATH": search_path()},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    users, create, tenants = (json.loads(line) for line in done.stdout.splitlines())
+    users, create, upgrade, tenants = (json.loads(line) for line in done.stdout.splitlines())
     assert users["name"] == "users"
     assert set(users["ratios"]) == {"app/floor", "floor/app, processor time"}
     assert set(users["figures"]) >= {"floor", "app"}
@@ -131,9 +131,18 @@ def test_all_benchmarks_end_with_one_json_object_each() -> None:
         for way in ("empty pool", "spare schema")
         for count in (10, 12)
     }
+    assert upgrade["name"] == "upgrade"
+    assert set(upgrade["ratios"]) == {
+        "fan-out/its SQL by psycopg2, 12 tenants",
+        "fan-out/its DDL alone, 12 tenants",
+        "loop/fan-out, 12 tenants",
+        "worker's memory, last/first fan-out",
+        *(f"nobody behind/{other}, {n} tenants" for other in ("1 s", "import") for n in (12, 120)),
+    }
+    assert upgrade["figures"]["worker, after the last fan-out"]["processes"] == 2
     assert tenants["name"] == "tenants-1000"
     assert set(tenants["ratios"]) == {"all tenants/one tenant"}
     assert tenants["figures"]["backends, in the end"]["private MiB"] > 0
-    for result in (users, create, tenants):
+    for result in (users, create, upgrade, tenants):
         assert all(ratio > 0 for ratio in result["ratios"].values())
     assert "processor time" in done.stderr  # the tables, for people
