@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -67,6 +68,17 @@ class Outcome:
     result: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Result(NamedTuple):
+    """What came of a claimed tenant."""
+
+    item: Item
+    outcome: Outcome
+    seconds: float
+    """How long the work took."""
+    ended: float
+    """When it ended, by the clock of `time.monotonic`."""
+
+
 class Claim(NamedTuple):
     """Tenants that one worker holds."""
 
@@ -113,10 +125,8 @@ def claim(connection: sa.Connection, run_id: int, worker: str) -> Claim | Idle:
 @contextmanager
 def _locked(connection: sa.Connection, run_id: int) -> Iterator[Any]:
     """A transaction that holds the row of the run; None where there is no such run any more."""
-    connection.exec_driver_sql("BEGIN")
     try:
-        statement = sa.select(RUNS).where(RUNS.c.id == run_id).with_for_update()
-        yield connection.execute(statement).one_or_none()
+        yield connection.execute(_LOCK_RUN, {"run_id": run_id}).one_or_none()
     except BaseException:
         with suppress(sa.exc.DBAPIError):
             connection.exec_driver_sql("ROLLBACK")
@@ -124,17 +134,24 @@ def _locked(connection: sa.Connection, run_id: int) -> Iterator[Any]:
     connection.exec_driver_sql("COMMIT")
 
 
+# In one round trip; a worker that claims one tenant after the other feels each of them.
+_LOCK_RUN = sa.text("BEGIN; SELECT * FROM public.ops_runs WHERE id = :run_id FOR UPDATE")
+
+
 def _claim(connection: sa.Connection, run: Any, worker: str) -> Claim | Idle:
-    _take_from_lost_workers(connection, run)
     wave, opened = run.wave, False
     while True:
-        count = connection.execute(_COUNTS, {"run_id": run.id, "wave": wave}).one()
-        if _stop(connection, run, wave):
+        values = {"run_id": run.id, "wave": wave, "lost_after": LOST_AFTER}
+        count = connection.execute(_COUNTS, values).one()
+        if count.lost:
+            _take_from_lost_workers(connection, run)
+            continue
+        if _stop(connection, run, wave, count.failed):
             return Idle(is_over=True, due_in=None)
         if count.pending or count.running:
             break
         if wave == run.waves:
-            state = FAILED if _failed(connection, run.id) else SUCCEEDED
+            state = FAILED if count.failed else SUCCEEDED
             _end(connection, run.id, state, None)
             return Idle(is_over=True, due_in=None)
         wave += 1
@@ -160,7 +177,10 @@ _COUNTS = sa.text(
     "SELECT count(*) FILTER (WHERE state = 'pending') AS pending,"
     " count(*) FILTER (WHERE state = 'pending' AND attempts = 0) AS fresh,"
     " count(*) FILTER (WHERE state = 'running') AS running,"
+    " count(*) FILTER (WHERE state = 'running' AND heartbeat_at < now() - :lost_after) AS lost,"
     " count(DISTINCT claim) FILTER (WHERE state = 'running') AS workers,"
+    " (SELECT count(*) FROM public.ops_run_items"
+    "  WHERE run_id = :run_id AND state = 'failed') AS failed,"
     " extract(epoch FROM min(due_at) FILTER (WHERE state = 'pending') - now())::float AS due_in"
     " FROM public.ops_run_items"
     " WHERE run_id = :run_id AND wave = :wave AND state IN ('pending', 'running')"
@@ -178,14 +198,8 @@ _TAKE = sa.text(
 )
 
 
-def _failed(connection: sa.Connection, run_id: int) -> int:
-    statement = sa.select(sa.func.count()).where(ITEMS.c.run_id == run_id, ITEMS.c.state == FAILED)
-    return connection.execute(statement).scalar_one()
-
-
-def _stop(connection: sa.Connection, run: Any, wave: int) -> bool:
+def _stop(connection: sa.Connection, run: Any, wave: int, failed: int) -> bool:
     """Stop the run where more tenants failed than may."""
-    failed = _failed(connection, run.id)
     if run.has_canaries and wave == 1 and failed:
         reason = "a canary failed, so no other tenant was touched"
     elif failed > run.max_failures:
@@ -219,53 +233,65 @@ def _take_from_lost_workers(connection: sa.Connection, run: Any) -> None:
     )
 
 
-def finish(
-    connection: sa.Connection, claim: Claim, item: Item, outcome: Outcome, seconds: float
-) -> bool:
-    """Write what came of a tenant.
+def finish(connection: sa.Connection, claim: Claim, results: Sequence[Result]) -> bool:
+    """Write what came of some tenants.
 
     Args:
         connection: in autocommit mode.
-        claim: that holds the tenant.
-        item: the tenant.
-        outcome: what came of it.
-        seconds: how long the work took.
+        claim: that holds the tenants.
+        results: at least one.
 
     Returns:
         Whether the worker may go on with the next tenant of the claim: the run still runs and
         the claim is still the worker's.
     """
-    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (item.attempts - 1))
-    values = {
-        "run_id": claim.run_id,
-        "tenant_id": item.tenant_id,
-        "token": claim.token,
-        "state": outcome.state,
-        "again": claim.tries_again(item, outcome),
-        "result": {**item.result, **outcome.result},
-        "error": outcome.error,
-        "seconds": seconds,
-        # Jitter, so that those who waited for one lock do not come back all at once.
-        "pause": pause * random.uniform(0.5, 1.5),  # noqa: S311
-    }
-    state = connection.execute(_FINISH, values).scalar_one_or_none()
-    if state == RUNNING and outcome.state == FAILED and not values["again"]:
+    now = time.monotonic()
+    rows = [_row(claim, result, now) for result in results]
+    values = {"run_id": claim.run_id, "token": claim.token, "rows": rows}
+    states = connection.execute(_FINISH, values).scalars().all()
+    if len(states) < len(rows) or states[0] != RUNNING:
+        return False
+    if any(row["state"] == FAILED for row in rows):
         # The budget holds from the first failure too many, not from the next claim on.
         with _locked(connection, claim.run_id) as run:
-            return run.state == RUNNING and not _stop(connection, run, run.wave)
-    return bool(state == RUNNING)
+            failed = connection.execute(_FAILED, {"run_id": run.id}).scalar_one()
+            return run.state == RUNNING and not _stop(connection, run, run.wave, failed)
+    return True
 
+
+def _row(claim: Claim, result: Result, now: float) -> dict[str, Any]:
+    item, outcome, seconds, ended = result
+    again = claim.tries_again(item, outcome)
+    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (item.attempts - 1))
+    return {
+        "tenant_id": item.tenant_id,
+        "state": PENDING if again else outcome.state,
+        # Jitter, so that those who waited for one lock do not come back all at once.
+        "pause": pause * random.uniform(0.5, 1.5) if again else 0,  # noqa: S311
+        "result": {**item.result, **outcome.result},
+        "error": outcome.error,
+        "ended_ago": now - ended,
+        "seconds": seconds,
+    }
+
+
+_FAILED = sa.text(
+    "SELECT count(*) FROM public.ops_run_items WHERE run_id = :run_id AND state = 'failed'"
+)
 
 _FINISH = sa.text(
     "UPDATE public.ops_run_items AS i SET"
-    " state = CASE WHEN :again THEN 'pending' ELSE :state END,"
-    " due_at = now() + CASE WHEN :again THEN :pause ELSE 0 END * interval '1 second',"
-    " finished_at = CASE WHEN :again THEN NULL ELSE now() END,"
-    " started_at = now() - :seconds * interval '1 second',"
-    " result = :result, error = :error, claim = NULL"
-    " WHERE run_id = :run_id AND tenant_id = :tenant_id AND claim = :token"
-    " RETURNING (SELECT r.state FROM public.ops_runs AS r WHERE r.id = i.run_id)"
-).bindparams(sa.bindparam("result", type_=JSONB))
+    " state = r.state,"
+    " due_at = now() + r.pause * interval '1 second',"
+    " finished_at = CASE WHEN r.state <> 'pending'"
+    "  THEN now() - r.ended_ago * interval '1 second' END,"
+    " started_at = now() - (r.ended_ago + r.seconds) * interval '1 second',"
+    " result = r.result, error = r.error, claim = NULL"
+    " FROM jsonb_to_recordset(:rows) AS r(tenant_id bigint, state text, pause float,"
+    "  result jsonb, error text, ended_ago float, seconds float)"
+    " WHERE i.run_id = :run_id AND i.tenant_id = r.tenant_id AND i.claim = :token"
+    " RETURNING (SELECT state FROM public.ops_runs WHERE id = :run_id)"
+).bindparams(sa.bindparam("rows", type_=JSONB))
 
 
 def release(connection: sa.Connection, claim: Claim, begun: Sequence[int] = ()) -> None:

@@ -11,7 +11,7 @@ import click
 from ops.console import OpsGroup, json_option, print_table, whoami
 from ops.runs import job, queue
 from ops.runs.follow import follow
-from ops.runs.kinds import perform_of
+from ops.runs.kinds import performing
 from ops.runs.models import ITEM_STATES
 from ops.runs.queue import BrokerAwayError
 from ops.runs.report import ending, item_row, list_row, run_row
@@ -135,9 +135,8 @@ def inline_work(run_id: int) -> Iterator[None]:
     """Work on a run in this process; yields now and then, and ends when the run is over."""
     with operations():
         run = job.get(run_id)
-        perform = perform_of(run.kind, run.params)
     while True:
-        done = work_on(run_id, perform, lambda claim: None, INLINE_SECONDS)
+        done = work_on(run_id, performing(run.kind, run.params), lambda claim: None, INLINE_SECONDS)
         yield
         if done.is_over:
             return

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ops.runs.work import Perform
+from ops.runs.work import Performing
 
-MakePerform = Callable[[Mapping[str, Any]], Perform]
+MakePerforming = Callable[[Mapping[str, Any]], Performing]
 
-_kinds: dict[str, MakePerform] = {}
+_kinds: dict[str, MakePerforming] = {}
 
 
-def performs(kind: str) -> Callable[[MakePerform], MakePerform]:
-    """Register a function that turns the params of a run of `kind` into what its workers do."""
+def performs(kind: str) -> Callable[[MakePerforming], MakePerforming]:
+    """Register a function that turns the params of a run of `kind` into what does its work."""
 
-    def register(make: MakePerform) -> MakePerform:
+    def register(make: MakePerforming) -> MakePerforming:
         _kinds[kind] = make
         return make
 
     return register
 
 
-def perform_of(kind: str, params: Mapping[str, Any]) -> Perform:
-    """What a worker does for a run.
+def performing(kind: str, params: Mapping[str, Any]) -> Performing:
+    """What does the work of a run; entered once.
 
     Raises:
         AppError: this process cannot do it, because its code is older than the run.

@@ -16,7 +16,7 @@ from kombu.exceptions import KombuError
 from ops.runs import job
 from ops.runs.claims import Claim
 from ops.runs.job import Snapshot
-from ops.runs.kinds import perform_of
+from ops.runs.kinds import performing
 from ops.runs.models import FAILED, RUNNING
 from ops.runs.work import Work, work
 from todo_app.errors import AppError, NotFoundError, UnavailableError
@@ -159,8 +159,7 @@ def work_in_task(task: Task, run_id: int) -> str:
     try:
         with operations():
             run = job.get(run_id)
-            perform = perform_of(run.kind, run.params)
-        done = work(run_id, perform, begin, TASK_SECONDS)
+        done = work(run_id, performing(run.kind, run.params), begin, TASK_SECONDS)
     except NotFoundError as error:
         return error.detail
     except (AppError, sa.exc.DBAPIError) as error:

@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
-from ops.runs.claims import Claim, Idle, Item, Outcome, claim, finish, kept_alive, release
+from ops.runs.claims import Claim, Idle, Item, Outcome, Result, claim, finish, kept_alive, release
 from ops.runs.models import DONE, FAILED, SKIPPED
 from todo_app.database import OPS_BIND, db, own_connection
 
-Perform = Callable[[Sequence[Item]], Generator[Outcome]]
-"""Works on tenants, one after the other, and yields what came of each; it may be closed early."""
+Perform = Callable[[Item], Outcome]
+"""Works on one tenant; raises only where the whole worker should stop."""
+
+Performing = AbstractContextManager[Perform]
+"""Holds what the work on many tenants shares, such as a connection."""
 
 Report = Callable[[Claim], None]
+
+
+WRITE_EVERY_SECONDS = 0.1
+"""How long an outcome may wait for those of the next tenants; a failure waits for nothing. A worker
+that is killed costs no more than this: another one finds the tenants done."""
 
 
 @dataclass
@@ -39,20 +47,30 @@ class Work:
     """Seconds after which there is work again; None where others see to it, or nothing is left."""
     is_over: bool = False
 
+    def add(self, item: Item, outcome: Outcome, *, tries_again: bool) -> None:
+        """Note what came of a tenant."""
+        if tries_again:
+            self.errors[item.slug] = f"to be tried again: {outcome.error}"
+            return
+        self.errors.pop(item.slug, None)
+        self.slugs[outcome.state].append(item.slug)
+        if outcome.state == FAILED:
+            self.errors[item.slug] = str(outcome.error)
 
-def work(run_id: int, perform: Perform, report: Report, seconds: float) -> Work:
+
+def work(run_id: int, performing: Performing, report: Report, seconds: float) -> Work:
     """Work on a run until nothing is left for this worker, or its time is over.
 
     Args:
         run_id: of the run.
-        perform: does the work.
+        performing: is entered once, and gives what does the work on one tenant after the other.
         report: told of each claim, before the work on it begins.
         seconds: after which no further tenant is begun.
     """
     done = Work()
     ends = time.monotonic() + seconds
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    with _ledger() as connection:
+    with _ledger() as connection, performing as perform:
         while time.monotonic() < ends:
             claimed = claim(connection, run_id, worker)
             if isinstance(claimed, Idle):
@@ -71,43 +89,33 @@ def _work_on(
     connection: sa.Connection, claimed: Claim, perform: Perform, done: Work, ends: float
 ) -> None:
     begun: list[int] = []
+    results: list[Result] = []
+    written = 0
+    write_at = 0.0
     try:
-        _work_through(connection, claimed, perform, done, ends, begun)
+        for item in claimed.items:
+            started = time.monotonic()
+            begun.append(item.tenant_id)
+            outcome = perform(item)
+            now = time.monotonic()
+            results.append(Result(item, outcome, now - started, now))
+            done.add(item, outcome, tries_again=claimed.tries_again(item, outcome))
+            if outcome.state != FAILED and now < write_at and len(begun) < len(claimed.items):
+                continue
+            may_go_on = finish(connection, claimed, results)
+            written += len(results)
+            results.clear()
+            if not may_go_on or now > ends:
+                return
+            write_at = now + WRITE_EVERY_SECONDS
     finally:
-        # Whatever ends the work, such as Ctrl-C: what was not done is for others, at once.
         with suppress(sa.exc.DBAPIError):
-            release(connection, claimed, begun)
-
-
-def _work_through(
-    connection: sa.Connection,
-    claimed: Claim,
-    perform: Perform,
-    done: Work,
-    ends: float,
-    begun: list[int],
-) -> None:
-    with closing(perform(claimed.items)) as outcomes:
-        for item, outcome, took in _timed(claimed.items, outcomes, begun):
-            if claimed.tries_again(item, outcome):
-                done.errors[item.slug] = f"to be tried again: {outcome.error}"
-            else:
-                done.errors.pop(item.slug, None)
-                done.slugs[outcome.state].append(item.slug)
-                if outcome.state == FAILED:
-                    done.errors[item.slug] = str(outcome.error)
-            if not finish(connection, claimed, item, outcome, took) or time.monotonic() > ends:
-                break
-
-
-def _timed(
-    items: Sequence[Item], outcomes: Iterator[Outcome], begun: list[int]
-) -> Iterator[tuple[Item, Outcome, float]]:
-    for item in items:
-        begun.append(item.tenant_id)
-        started = time.monotonic()
-        outcome = next(outcomes)
-        yield item, outcome, time.monotonic() - started
+            if results:
+                finish(connection, claimed, results)
+                written += len(results)
+            # Whatever ends the work, such as Ctrl-C: what was not done is for others, at once.
+            if written < len(claimed.items):
+                release(connection, claimed, begun)
 
 
 @contextmanager

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ops.runs import job as runs
-from ops.runs.claims import Item, Outcome
+from ops.runs.claims import Item
 from ops.runs.job import Limits, Member
 from ops.runs.kinds import performs
-from ops.runs.work import Perform
-from ops.upgrades.move import Timeouts, move_all, step_sql
+from ops.runs.work import Performing
+from ops.upgrades.move import Timeouts, mover, step_sql
 from ops.upgrades.plan import Choice, plan
 from ops.upgrades.script import check_revision, revisions, steps
 from todo_app.config import Settings
@@ -121,20 +121,15 @@ def start(plan: Plan, *, actor: str) -> int:
 
 
 @performs(KIND)
-def perform(params: Mapping[str, Any]) -> Perform:
-    """What a worker does for a run.
+def perform(params: Mapping[str, Any]) -> Performing:
+    """What does the work of a run.
 
     Raises:
         InvalidInputError: this process runs code that does not have the revision.
     """
     target = check_revision(params["target"] or "base")
     timeouts = Timeouts(int(params["lock_timeout"]), int(params["statement_timeout"]))
-    before = back_up if params["before_backup"] else None
-
-    def work(items: Sequence[Item]) -> Generator[Outcome]:
-        return move_all(items, target, timeouts, before)
-
-    return work
+    return mover(target, timeouts, back_up if params["before_backup"] else None)
 
 
 def preview(plan: Plan) -> dict[str, str]:

@@ -32,7 +32,7 @@ class BusyError(ConflictError):
 
 @contextmanager
 def lock_tenant(connection: sa.Connection, schema_name: str) -> Iterator[str]:
-    """Hold the tenant while the block runs.
+    """Hold a tenant while the block runs.
 
     Args:
         connection: not a pooled one: should it be lost, the lock ends with it.
@@ -45,18 +45,26 @@ def lock_tenant(connection: sa.Connection, schema_name: str) -> Iterator[str]:
         BusyError: another operation holds it.
         TenantNotFoundError: there is no such tenant any more.
     """
+    with lock_schema(connection, schema_name):
+        # Read after the lock was taken, as whoever held it may have dropped the tenant.
+        slug = slug_of(connection, schema_name)
+        connection.commit()
+        yield slug
+
+
+@contextmanager
+def lock_schema(connection: sa.Connection, schema_name: str) -> Iterator[None]:
+    """Hold a tenant as `lock_tenant` does, for callers that find out themselves whether it exists.
+
+    Raises:
+        BusyError: another operation holds it.
+    """
     lock = {"schema": schema_name}
     is_ours = connection.execute(LOCK_SCHEMA, lock).scalar_one()
     try:
         if not is_ours:
             raise BusyError
-        # Read after the lock was taken, as whoever held it may have dropped the tenant.
-        statement = sa.select(Tenant.slug).where(Tenant.schema_name == schema_name)
-        slug = connection.execute(statement).scalar_one_or_none()
-        if slug is None:
-            raise TenantNotFoundError("The tenant is gone.")
-        connection.commit()
-        yield slug
+        yield
     finally:
         # A lost connection has taken the lock with it.
         if is_ours and not connection.invalidated:
@@ -64,6 +72,19 @@ def lock_tenant(connection: sa.Connection, schema_name: str) -> Iterator[str]:
                 connection.rollback()
                 connection.execute(UNLOCK_SCHEMA, lock)
                 connection.commit()
+
+
+def slug_of(connection: sa.Connection, schema_name: str) -> str:
+    """The slug of the tenant with this schema.
+
+    Raises:
+        TenantNotFoundError: there is no such tenant any more.
+    """
+    statement = sa.select(Tenant.slug).where(Tenant.schema_name == schema_name)
+    slug = connection.execute(statement).scalar_one_or_none()
+    if slug is None:
+        raise TenantNotFoundError("The tenant is gone.")
+    return slug
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -14,7 +14,8 @@ from alembic.runtime.migration import RevisionStep
 
 from ops.runs.claims import Item, Outcome
 from ops.runs.models import DONE, FAILED, SKIPPED
-from ops.upgrades.locks import BusyError, lock_tenant, one_concurrent_build
+from ops.runs.work import Perform
+from ops.upgrades.locks import BusyError, lock_schema, one_concurrent_build, slug_of
 from ops.upgrades.script import Step, for_schema, note_revision, script_directory, steps
 from todo_app.database import OPS_BIND, db, own_connection, quote_identifier
 from todo_app.errors import AppError, first_line
@@ -35,6 +36,9 @@ WORTH_ANOTHER_TRY = {
 }
 """SQLSTATEs that say nothing against the revision, as PostgreSQL's appendix A lists them."""
 
+SCHEMAS_SEEN = 200
+"""Tenants moved on one connection: PostgreSQL's process keeps what it has read of each schema."""
+
 _CONCURRENT_INDEX = re.compile(
     r"(?P<verb>CREATE(?: UNIQUE)?|DROP) INDEX CONCURRENTLY "
     r'(?:IF (?:NOT )?EXISTS )?"?(?P<name>\w+)"?'
@@ -53,31 +57,36 @@ class Timeouts(NamedTuple):
     statement: int
 
 
-def move_all(
-    items: Sequence[Item], target: str, timeouts: Timeouts, before: Callable[[Item], None] | None
-) -> Generator[Outcome]:
-    """Move tenants to a revision, one after the other; never raises for what goes wrong in one.
+@contextmanager
+def mover(
+    target: str, timeouts: Timeouts, before: Callable[[Item], None] | None = None
+) -> Iterator[Perform]:
+    """What moves tenants to a revision, all on one connection; nothing that goes wrong is raised.
 
     Args:
-        items: the tenants.
         target: name of the revision; empty for none at all.
         timeouts: bounds for the statements.
         before: called with each tenant first; where it raises, the tenant is not moved.
     """
-    # In autocommit mode: the steps open their transactions themselves.
     with ExitStack() as stack:
-        connection = None
-        for item in items:
-            if connection is None or connection.invalidated:
-                stack.close()
-                try:
+        connection: sa.Connection | None = None
+        moved = 0
+
+        def move_next(item: Item) -> Outcome:
+            nonlocal connection, moved
+            try:
+                if connection is None or connection.invalidated or moved % SCHEMAS_SEEN == 0:
+                    stack.close()
+                    connection = None
+                    # In autocommit mode: the steps open their transactions themselves.
                     connection = stack.enter_context(own_connection())
                     _bound_waiting(connection, timeouts)
-                except sa.exc.DBAPIError as error:
-                    connection = None
-                    yield Outcome(FAILED, first_line(error), retry=True)
-                    continue
-            yield move(connection, item, target, timeouts, before)
+                moved += 1
+            except sa.exc.DBAPIError as error:
+                return Outcome(FAILED, first_line(error), retry=True)
+            return move(connection, item, target, timeouts, before)
+
+        yield move_next
 
 
 def move(
@@ -87,14 +96,14 @@ def move(
     timeouts: Timeouts,
     before: Callable[[Item], None] | None = None,
 ) -> Outcome:
-    """Move one tenant, as `move_all` does, on a connection in autocommit mode.
+    """Move one tenant, as `mover` does, on a connection in autocommit mode.
 
     Returns:
         Its outcome, with the revision that the schema really has then.
     """
     start = revision = None
     try:
-        with lock_tenant(connection, item.schema_name):
+        with lock_schema(connection, item.schema_name):
             is_ours, start = _look(connection, item)
             if not is_ours:
                 return Outcome(SKIPPED, "another worker has taken the tenant meanwhile")
@@ -146,10 +155,18 @@ def _look(connection: sa.Connection, item: Item) -> tuple[bool, str]:
     Returns:
         Whether the tenant is still held for us, and what its own version table says. The
         catalogue's copy of that is put right by it.
+
+    Raises:
+        TenantNotFoundError: there is no such tenant any more.
     """
     version_table = f"{quote_identifier(item.schema_name)}.alembic_version".replace("%", "%%")
     parameters = {"run": item.run_id, "id": item.tenant_id, "schema": item.schema_name}
-    found = connection.exec_driver_sql(_LOOK.format(version_table), parameters).one()
+    try:
+        found = connection.exec_driver_sql(_LOOK.format(version_table), parameters).one()
+    except (sa.exc.NoResultFound, sa.exc.ProgrammingError):
+        # Where the tenant is gone, that is the better thing to say.
+        slug_of(connection, item.schema_name)
+        raise
     revision = found.version_num or ""
     if found.revision != revision:
         connection.execute(set_revision(item.schema_name, revision))

@@ -245,7 +245,7 @@ def test_the_version_table_and_the_catalogue_have_to_agree(app: Flask, acme: Com
         db.session.execute(
             sa.update(Tenant).where(Tenant.slug == acme.slug).values(revision="0001")
         )
-    head = script.head()
+        head = script.head()
     assert found(app, acme.slug) == [f"the schema is at {head}, the catalogue says 0001"]
     change(app, acme.schema_name, "DELETE FROM alembic_version")
     differences = found(app, acme.slug)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import sqlalchemy as sa
 
 from ops.runs import claims, job
-from ops.runs.claims import Claim, Idle, Outcome
+from ops.runs.claims import Claim, Idle, Outcome, Result
 from ops.runs.job import Limits, Member
 from ops.runs.models import DONE, FAILED
 from todo_app.database import db, transaction
@@ -47,9 +48,10 @@ def idle(connection: sa.Connection, run_id: int) -> Idle:
 
 
 def finish(connection: sa.Connection, claim: Claim, *outcomes: Outcome) -> list[bool]:
-    """Finish the first tenants of a claim."""
+    """Finish the first tenants of a claim, one after the other."""
     pairs = zip(claim.items, outcomes, strict=False)
-    return [claims.finish(connection, claim, item, outcome, 0.5) for item, outcome in pairs]
+    results = [Result(item, outcome, 0.5, time.monotonic()) for item, outcome in pairs]
+    return [claims.finish(connection, claim, [result]) for result in results]
 
 
 def finish_all(connection: sa.Connection, run_id: int, outcome: Outcome | None = None) -> None:

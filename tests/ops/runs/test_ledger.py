@@ -363,7 +363,7 @@ def test_whatever_workers_do_no_tenant_is_lost_or_held_twice(
             outcome = {"done": Outcome(DONE), "fail": BROKEN, "lock": LOCKED}[action]
             if not claim.tries_again(item, outcome):
                 ended.add(item.tenant_id)
-            goes_on = claims.finish(connection, claim, item, outcome, 0.0)
+            [goes_on] = finish(connection, claim._replace(items=[item]), outcome)
             if not goes_on or not items:
                 release(connection, claim)
                 del held[worker]

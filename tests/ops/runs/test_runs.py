@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from click.testing import Result
@@ -26,11 +27,10 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Slugs that fail; all others are done."""
     broken: set[str] = set()
 
-    def perform(items: Sequence[Item]) -> Generator[Outcome]:
-        for item in items:
-            yield BROKEN if item.slug in broken else Outcome(DONE, result={"to": 2})
+    def perform(item: Item) -> Outcome:
+        return BROKEN if item.slug in broken else Outcome(DONE, result={"to": 2})
 
-    monkeypatch.setitem(kinds._kinds, KIND, lambda params: perform)
+    monkeypatch.setitem(kinds._kinds, KIND, lambda params: nullcontext(perform))
     return broken
 
 
@@ -110,14 +110,13 @@ def test_a_process_can_help_with_a_run(app: Flask, fails: set[str]) -> None:
 def test_what_is_tried_again_is_waited_for(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = []
 
-    def perform(items: Sequence[Item]) -> Generator[Outcome]:
-        for item in items:
-            tries.append(item.attempts)
-            if item.attempts == 1:
-                change_soon.start()
-            yield LOCKED if item.attempts == 1 else Outcome(DONE)
+    def perform(item: Item) -> Outcome:
+        tries.append(item.attempts)
+        if item.attempts == 1:
+            change_soon.start()
+        return LOCKED if item.attempts == 1 else Outcome(DONE)
 
-    monkeypatch.setitem(kinds._kinds, KIND, lambda params: perform)
+    monkeypatch.setitem(kinds._kinds, KIND, lambda params: nullcontext(perform))
     run_id = start(1)
 
     def hurry() -> None:

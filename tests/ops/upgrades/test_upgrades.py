@@ -18,7 +18,7 @@ from ops.runs.models import DONE, FAILED, SKIPPED
 from ops.upgrades import job
 from ops.upgrades import plan as planning
 from ops.upgrades.locks import lock_tenant
-from ops.upgrades.move import Timeouts, move_all
+from ops.upgrades.move import Timeouts, mover
 from ops.upgrades.plan import Choice, plan
 from ops.upgrades.script import lag, revisions, steps
 from tests.factories import Company
@@ -381,7 +381,8 @@ def test_replayed_sql_makes_the_same_catalogue_as_alembic(
     app: Flask, acme: Company, globex: Company
 ) -> None:
     """At every revision, on the way up and on the way down."""
-    line = ["", *revisions()]
+    with app.app_context():
+        line = ["", *revisions()]
     for target in [*reversed(line[:-1]), *line[1:]]:
         assert try_to_move(app, acme.schema_name, target).state == DONE
         with app.app_context(), db.engines[OPS_BIND].connect() as connection:
@@ -422,10 +423,11 @@ def catalogue(connection: sa.Connection, company: Company) -> list[tuple[str, ..
     return sorted(rows)
 
 
-def test_a_schema_of_another_code_is_neither_behind_nor_a_crash() -> None:
-    with pytest.raises(InvalidInputError, match="does not have"):
-        steps("9999", HEAD)
-    assert (lag("9999"), lag(HEAD), lag("")) == (0, 0, 2)
+def test_a_schema_of_another_code_is_neither_behind_nor_a_crash(app: Flask) -> None:
+    with app.app_context():
+        with pytest.raises(InvalidInputError, match="does not have"):
+            steps("9999", HEAD)
+        assert (lag("9999"), lag(HEAD), lag("")) == (0, 0, 2)
 
 
 def test_the_sweep_forgets_old_runs(app: Flask, acme: Company) -> None:
@@ -482,9 +484,13 @@ def test_what_the_ledger_says_is_never_run_as_sql(app: Flask) -> None:
 def test_nothing_waits_for_a_lock_for_long(app: Flask, acme: Company) -> None:
     """Not even the statements around a revision."""
     item = Item(1, acme.schema_name, acme.slug, 1, 1, {}, 0, None)
-    with app.app_context(), db.engines[OPS_BIND].connect() as holder:
+    with (
+        app.app_context(),
+        db.engines[OPS_BIND].connect() as holder,
+        mover("0001", Timeouts(1, 60)) as move,
+    ):
         holder.exec_driver_sql(f"LOCK TABLE {acme.schema_name}.alembic_version")
-        (outcome,) = move_all([item], "0001", Timeouts(1, 60), None)
+        outcome = move(item)
     assert (outcome.state, outcome.retry) == (FAILED, True)
     assert outcome.error == "canceling statement due to lock timeout"
 
