@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -26,6 +27,11 @@ from todo_app import create_app
 from todo_app.config import Settings
 from todo_app.database import transaction
 from todo_app.tenancy import operations
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and with them every
+# program that they send it to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OPS_PASSWORD = "ops-password"
 API_PASSWORD = "api-password"
