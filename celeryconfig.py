@@ -7,6 +7,7 @@ from kombu.entity import Exchange, Queue
 
 UPGRADES = "upgrades"
 BACKUPS = "backups"
+RESTORES = "restores"
 DELIVERY = "delivery"
 DEFAULT = "default"
 
@@ -15,6 +16,7 @@ VISIBILITY_TIMEOUT = LONGEST_TASK + timedelta(minutes=30)
 """Above the longest task, or the broker would hand a running task to a second worker."""
 
 imports = (
+    "ops.backups.tasks",
     "ops.delivery.tasks",
     "ops.monitor.exporter",
     "ops.monitor.tasks",
@@ -24,13 +26,14 @@ imports = (
 )
 task_queues = tuple(
     Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
-    for name in (UPGRADES, BACKUPS, DELIVERY, DEFAULT)
+    for name in (UPGRADES, BACKUPS, RESTORES, DELIVERY, DEFAULT)
 )
 task_default_queue = DEFAULT
 task_create_missing_queues = False
 task_routes = {
     "ops.upgrades.tasks.*": {"queue": UPGRADES},
     "ops.backups.tasks.*": {"queue": BACKUPS},
+    "ops.restores.tasks.*": {"queue": RESTORES},
     "ops.delivery.tasks.*": {"queue": DELIVERY},
 }
 
@@ -93,6 +96,19 @@ beat_schedule = {
         "task": "ops.monitor.tasks.check",
         "schedule": crontab(minute="37"),
         "options": {"expires": 3000},
+    },
+    "back-up-all": {
+        "task": "ops.backups.tasks.back_up_all",
+        "schedule": crontab(hour="1", minute="7"),
+    },
+    "close-backup-sets": {
+        "task": "ops.backups.tasks.close",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 120},
+    },
+    "prune-archives": {
+        "task": "ops.backups.tasks.prune",
+        "schedule": crontab(hour="5", minute="17"),
     },
     "sweep": {
         "task": "ops.monitor.tasks.sweep",

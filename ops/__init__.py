@@ -5,11 +5,14 @@ from __future__ import annotations
 from celery import Celery
 from flask import Flask
 
+from ops.backups.cli import backups
+from ops.backups.routes import backups as backups_routes
 from ops.base import make_celery
 from ops.control.cli import control
 from ops.local.cli import up
 from ops.monitor.routes import metrics
 from ops.operators.cli import operators
+from ops.restores import models as _models  # noqa: F401 (its table)
 from ops.routes import cc
 from ops.runs.cli import runs
 from ops.runs.routes import runs as runs_routes
@@ -24,11 +27,11 @@ def init_app(app: Flask) -> Celery:
     """
     celery = make_celery(app)
     app.extensions["celery"] = celery
-    for command in (up, control, operators, runs, tenants):
+    for command in (up, control, operators, runs, backups, tenants):
         app.cli.add_command(command)
     api = app.extensions["api"]
     api.spec.components.security_scheme("operator", {"type": "http", "scheme": "bearer"})
-    for blueprint in (runs_routes, cc):
+    for blueprint in (runs_routes, backups_routes, cc):
         api.register_blueprint(blueprint)
     app.register_blueprint(metrics)
     return celery

@@ -16,7 +16,7 @@ ROLES: dict[str, list[str]] = {
     "worker": [
         *CELERY,
         "worker",
-        "--queues=upgrades,backups,delivery,default",
+        "--queues=upgrades,backups,restores,delivery,default",
         "--pool=prefork",
         "--concurrency={WORKER_CONCURRENCY}",
         "--loglevel={LOG_LEVEL}",

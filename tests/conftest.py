@@ -17,6 +17,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import ops
+from ops.archives.keys import new_identity
 from ops.local.postgres import PostgresServer, embedded_postgres, ensure_owner
 from ops.local.valkey import ValkeyServer, embedded_valkey
 from ops.operators import job as operators
@@ -70,7 +71,14 @@ def settings(postgres: PostgresServer, valkey: ValkeyServer) -> Settings:
 @pytest.fixture(scope="session")
 def app(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Flask:
     """The application, with the control plane at head."""
-    settings = dataclasses.replace(settings, mail_dir=tmp_path_factory.mktemp("mail"))
+    recipient, identity = new_identity()
+    settings = dataclasses.replace(
+        settings,
+        mail_dir=tmp_path_factory.mktemp("mail"),
+        backup_url=tmp_path_factory.mktemp("backups").as_uri(),
+        backup_recipients=(recipient,),
+        backup_identity=identity.decode(),
+    )
     app = create_app(settings)
     ops.init_app(app)
     result = app.test_cli_runner().invoke(args=["control", "upgrade"])

@@ -86,12 +86,16 @@ def test_every_requirement_has_a_lower_bound() -> None:
             assert [part.operator for part in requirement.specifier] == [">="], requirement
 
 
+OURS = {"todo_app", "ops"}
+TYPES_ONLY = {"_typeshed"}
+
+
 def test_production_code_imports_only_what_production_installs() -> None:
     distributions = packages_distributions()
     for path in production_files():
         local = path.is_relative_to(ROOT / "ops" / "local")
         installed = names("embedded" if local else "production")
-        for module in sorted(imports(path) - sys.stdlib_module_names - {"todo_app", "ops"}):
+        for module in sorted(imports(path) - sys.stdlib_module_names - OURS - TYPES_ONLY):
             if (ROOT / f"{module}.py").exists() or (ROOT / module).is_dir():
                 continue
             origins = {canonicalize_name(name) for name in distributions[module]}

@@ -21,6 +21,13 @@ AT_LEAST_ONE = (
     "keep_runs_days",
 )
 NOT_NEGATIVE = (
+    "backup_drills",
+    "backup_spread_seconds",
+    "keep_daily",
+    "keep_monthly",
+    "keep_weekly",
+    "keep_yearly",
+    "restore_keep_days",
     "spare_schemas",
     "trusted_proxies",
     "upgrade_statement_timeout",
@@ -63,6 +70,29 @@ class Settings:
     give up after 3 seconds."""
     upgrade_statement_timeout: int = 900
     """Seconds that one statement of a revision may take; 0 for any time."""
+    backup_url: str = ""
+    """Where archives are kept: `file:///…`, `s3://bucket/prefix`, `gs://…` or `az://…`. What the
+    storage wants besides, such as AWS_ACCESS_KEY_ID, it reads from its own variables."""
+    backup_recipients: tuple[str, ...] = ()
+    """Public age keys of the operators; archives are encrypted where there is one."""
+    backup_identity: str = field(default="", repr=False)
+    """Secret age key that belongs to one of them: needed to verify and to restore."""
+    backup_spread_seconds: int = 0
+    """Seconds over which the tenants of a scheduled set are spread."""
+    operator_mail: str = ""
+    """Who is told of sets that are incomplete, and of restores that could not be proven."""
+    backup_drills: int = 3
+    """Tenants whose restore is tried each night."""
+    keep_daily: int = 7
+    """Days of which the last archive is kept."""
+    keep_weekly: int = 4
+    """Weeks of which the last archive is kept."""
+    keep_monthly: int = 12
+    """Months of which the last archive is kept."""
+    keep_yearly: int = 3
+    """Years of which the last archive is kept."""
+    restore_keep_days: int = 7
+    """Days that the schema which a restore has replaced is kept for `undo`."""
     keep_runs_days: int = 90
     """Days after which the ledger forgets a run that has ended."""
     metrics_token: str = field(default="", repr=False)

@@ -15,6 +15,9 @@ SHARED = (
     "TENANT_ROLES",
     "PUBLIC_URL",
     "LOG_FORMAT",
+    "BACKUP_URL",
+    "BACKUP_RECIPIENTS",
+    "BACKUP_IDENTITY",
 )
 
 

@@ -1,9 +1,11 @@
-"""The generated passwords of a local run."""
+"""The generated passwords and keys of a local run."""
 
 import json
 import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+from pyrage.x25519 import Identity
 
 from ops.local.errors import LocalError
 from ops.local.files import write_private
@@ -11,7 +13,7 @@ from ops.local.files import write_private
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """One password each; letters, digits, `-` and `_` only, so they need no quoting anywhere."""
+    """One each; letters, digits, `-` and `_` only, so they need no quoting anywhere."""
 
     superuser: str
     ops_role: str
@@ -20,6 +22,8 @@ class Secrets:
     flower: str
     metrics: str
     demo: str
+    backup_identity: str
+    """The operators' key of the archives, as age writes it."""
 
 
 def load_secrets(path: Path) -> Secrets:
@@ -38,6 +42,7 @@ def load_secrets(path: Path) -> Secrets:
             f"{path} is damaged: restore it, or remove its directory to start anew."
         ) from None
     made = {field.name: secrets.token_urlsafe(18) for field in fields(Secrets)}
+    made["backup_identity"] = str(Identity.generate())
     result = Secrets(**(made | kept))
     if asdict(result) != known:
         write_private(path, json.dumps(asdict(result), indent=2))

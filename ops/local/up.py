@@ -7,6 +7,8 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
+from pyrage.x25519 import Identity
+
 from ops.local.child import end_leftover, search_path
 from ops.local.environment import published
 from ops.local.errors import LocalError, Stopped
@@ -95,6 +97,8 @@ def _environment(
         "METRICS_TOKEN": passwords.metrics,
         "WORKER_METRICS_PORT": str(_metrics_port(var)),
         "BEAT_SCHEDULE_FILE": str(beat_dir / "schedule"),
+        "BACKUP_URL": (var / "backups").as_uri(),
+        **_backup_keys(environ, passwords),
     }
     given = {name: value for name, value in environ.items() if value}
     return {
@@ -108,6 +112,15 @@ def _environment(
         "FLOWER_PORT": str(flower_port),
         "WORKER_METRICS_ADDRESS": LOOPBACK,
     }
+
+
+def _backup_keys(environ: Mapping[str, str], passwords: Secrets) -> dict[str, str]:
+    """Both keys of our own; the caller's recipients would not go with it."""
+    if environ.get("BACKUP_RECIPIENTS"):
+        return {}
+    identity = passwords.backup_identity
+    recipient = Identity.from_str(identity).to_public()
+    return {"BACKUP_RECIPIENTS": str(recipient), "BACKUP_IDENTITY": identity}
 
 
 def _metrics_port(var: Path) -> int:

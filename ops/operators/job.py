@@ -14,7 +14,10 @@ from todo_app.errors import ConflictError, InvalidInputError, NotFoundError
 TENANTS_READ = "tenants:read"
 TENANTS_WRITE = "tenants:write"
 UPGRADES_RUN = "upgrades:run"
-SCOPES = (TENANTS_READ, TENANTS_WRITE, UPGRADES_RUN)
+BACKUPS_READ = "backups:read"
+BACKUPS_RUN = "backups:run"
+RESTORES_RUN = "restores:run"
+SCOPES = (TENANTS_READ, TENANTS_WRITE, UPGRADES_RUN, BACKUPS_READ, BACKUPS_RUN, RESTORES_RUN)
 
 TOKEN_PREFIX = "op."  # noqa: S105 (marks a token, is none)
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
+from flask import current_app
 
-from ops.console import OpsGroup, json_option, print_table, whoami
+from ops.console import (
+    FailedError,
+    OpsGroup,
+    WrongUseError,
+    json_option,
+    print_table,
+    whoami,
+)
 from ops.runs import job, queue
 from ops.runs.follow import follow
 from ops.runs.kinds import performing
 from ops.runs.models import ITEM_STATES
-from ops.runs.queue import BrokerAwayError
+from ops.runs.queue import BrokerAwayError, NoWorkerError
 from ops.runs.report import ending, item_row, list_row, run_row
+from ops.runs.work import TASK_SECONDS_PARAM
 from ops.runs.work import work as work_on
+from todo_app.config import Settings
 from todo_app.database import transaction
 from todo_app.tenancy import operations
 
@@ -112,6 +122,46 @@ def resume_run(run_id: int, *, failed: bool, detach: bool, inline: bool, as_json
     carry_on(run_id, detach=detach, inline=inline, as_json=as_json)
 
 
+def begin(
+    queue_name: str, start: Callable[[], int], *, inline: bool, detach: bool, as_json: bool
+) -> None:
+    """Write a run into the ledger and get its work done.
+
+    Args:
+        queue_name: that a worker has to take from.
+        start: writes the run; is called in a transaction of its own.
+        inline: do the work in this process.
+        detach: do not follow it.
+        as_json: print JSON.
+
+    Raises:
+        WrongUseError: it cannot be both inline and detached.
+        FailedError: no worker is there to do it.
+    """
+    if inline and detach:
+        raise WrongUseError("--inline does the work here: there is nothing to detach from.")
+    if not inline:
+        need_worker(queue_name)
+    with operations(), transaction():
+        run_id = start()
+        run = job.look(run_id)
+    if not as_json and not detach:
+        click.echo(f"Run {run_id} ({run.title}): {run.total} tenants.")
+    carry_on(run_id, detach=detach, inline=inline, as_json=as_json)
+
+
+def need_worker(queue_name: str) -> None:
+    """Check that a worker takes from a queue.
+
+    Raises:
+        FailedError: none does; the text says what to do.
+    """
+    try:
+        queue.need_worker(queue_name)
+    except (NoWorkerError, BrokerAwayError) as error:
+        raise FailedError(f"{error.detail} Start one, or add --inline.") from None
+
+
 def carry_on(run_id: int, *, detach: bool, inline: bool, as_json: bool) -> None:
     """Get the work on a run done that stands in the ledger: by Celery, or in this process."""
     if inline:
@@ -133,10 +183,14 @@ def carry_on(run_id: int, *, detach: bool, inline: bool, as_json: bool) -> None:
 
 def inline_work(run_id: int) -> Iterator[None]:
     """Work on a run in this process; yields now and then, and ends when the run is over."""
+    settings: Settings = current_app.config["SETTINGS"]
     with operations():
         run = job.get(run_id)
+    seconds = float(run.params.get(TASK_SECONDS_PARAM, INLINE_SECONDS))
     while True:
-        done = work_on(run_id, performing(run.kind, run.params), lambda claim: None, INLINE_SECONDS)
+        done = work_on(
+            run_id, performing(run.kind, run.params, settings), lambda claim: None, seconds
+        )
         yield
         if done.is_over:
             return

@@ -117,6 +117,7 @@ def start(
     limits: Limits,
     *,
     actor: str,
+    spread_seconds: float = 0,
 ) -> int:
     """Write a run and its items. Nobody works on it before the transaction is committed.
 
@@ -127,6 +128,7 @@ def start(
         waves: who is worked on, in which order; may be empty.
         limits: how careful to be.
         actor: who asked for it.
+        spread_seconds: over which the tenants are spread, so that they do not begin all at once.
 
     Returns:
         The number of the run.
@@ -156,6 +158,9 @@ def start(
     rows = [{"run_id": run.id, "wave": wave, **member._asdict()} for wave, member in members]
     if rows:
         db.session.execute(sa.insert(RunItem), rows)
+    if spread_seconds:
+        due_at = sa.func.now() + sa.func.random() * timedelta(seconds=spread_seconds)
+        db.session.execute(sa.update(RunItem).where(RunItem.run_id == run.id).values(due_at=due_at))
     return run.id
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ops.runs.work import Performing
+from todo_app.config import Settings
 
-MakePerforming = Callable[[Mapping[str, Any]], Performing]
+MakePerforming = Callable[[Mapping[str, Any], Settings], Performing]
 
 _kinds: dict[str, MakePerforming] = {}
 
@@ -22,10 +23,10 @@ def performs(kind: str) -> Callable[[MakePerforming], MakePerforming]:
     return register
 
 
-def performing(kind: str, params: Mapping[str, Any]) -> Performing:
+def performing(kind: str, params: Mapping[str, Any], settings: Settings) -> Performing:
     """What does the work of a run; entered once.
 
     Raises:
         AppError: this process cannot do it, because its code is older than the run.
     """
-    return _kinds[kind](params)
+    return _kinds[kind](params, settings)

@@ -18,7 +18,8 @@ from ops.runs.claims import Claim
 from ops.runs.job import Snapshot
 from ops.runs.kinds import performing
 from ops.runs.models import FAILED, RUNNING
-from ops.runs.work import Work, work
+from ops.runs.work import TASK_SECONDS_PARAM, Work, work
+from todo_app.config import Settings
 from todo_app.errors import AppError, NotFoundError, UnavailableError
 from todo_app.tenancy import operations
 
@@ -156,10 +157,12 @@ def work_in_task(task: Task, run_id: int) -> str:
         calls_another = False
         _show(task, run.title, claim)
 
+    settings: Settings = current_app.config["SETTINGS"]
     try:
         with operations():
             run = job.get(run_id)
-        done = work(run_id, performing(run.kind, run.params), begin, TASK_SECONDS)
+            seconds = float(run.params.get(TASK_SECONDS_PARAM, TASK_SECONDS))
+        done = work(run_id, performing(run.kind, run.params, settings), begin, seconds)
     except NotFoundError as error:
         return error.detail
     except (AppError, sa.exc.DBAPIError) as error:

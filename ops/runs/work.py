@@ -25,6 +25,9 @@ Performing = AbstractContextManager[Perform]
 Report = Callable[[Claim], None]
 
 
+TASK_SECONDS_PARAM = "task_seconds"
+"""Parameter of a run whose work must not be divided: how long one task goes on with it."""
+
 WRITE_EVERY_SECONDS = 0.1
 """How long an outcome may wait for those of the next tenants; a failure waits for nothing. A worker
 that is killed costs no more than this: another one finds the tenants done."""

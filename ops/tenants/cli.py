@@ -9,6 +9,7 @@ import click
 import sqlalchemy as sa
 from flask import current_app
 
+from ops.backups.cli import forget
 from ops.console import EXIT_FAILED, OpsGroup, WrongUseError, json_option, print_table
 from ops.monitor.cli import check
 from ops.tenants import demo as demo_data
@@ -24,6 +25,7 @@ tenants = OpsGroup("tenants", help="Tenants: list, create, change, upgrade, drop
 tenants.add_command(upgrade)
 tenants.add_command(downgrade)
 tenants.add_command(check)
+tenants.add_command(forget)
 
 COLUMNS = ("slug", "name", "state", "revision", "schema_name", "host", "created_at")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ import sqlalchemy as sa
 
 from ops.control.job import api_role, group_role
 from ops.upgrades.locks import lock_tenant
-from ops.upgrades.script import head, steps
+from ops.upgrades.script import head, plain_script
 from todo_app.config import Settings
 from todo_app.database import (
     OPS_BIND,
@@ -39,8 +38,6 @@ _SOME_TABLES = sa.text(
     " AND relkind IN ('r', 'p') ORDER BY oid DESC LIMIT :some"
 )
 
-_CONCURRENTLY = re.compile(r"\A((?:CREATE(?: UNIQUE)?|DROP) INDEX) CONCURRENTLY")
-
 _TABLES = "SELECT, INSERT, UPDATE, DELETE"
 
 
@@ -50,11 +47,8 @@ def render_script(settings: Settings) -> str:
     The schema's name is written as a placeholder. All revisions run inside the schema alone, so
     the script never names another one.
     """
-    statements = [sql for step in steps("", head()) for sql in (*step.outside, *step.inside)]
-    # All tables are new and empty: nothing would be gained, and functions cannot do it.
-    statements = [_CONCURRENTLY.sub(r"\1", sql) for sql in statements]
     path = f"SET LOCAL search_path TO {SCHEMA_PLACEHOLDER};"
-    return "\n".join((prelude(settings), path, *statements, epilogue(settings)))
+    return "\n".join((prelude(settings), path, plain_script(head()), epilogue(settings)))
 
 
 def _grantee(settings: Settings) -> str | None:

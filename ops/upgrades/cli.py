@@ -13,11 +13,9 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from ops.console import FailedError, WrongUseError, json_option, print_table, whoami
-from ops.runs import queue
-from ops.runs.cli import carry_on, inline_option, resume_run
+from ops.console import WrongUseError, json_option, print_table, whoami
+from ops.runs.cli import carry_on, inline_option, need_worker, resume_run
 from ops.runs.job import Limits
-from ops.runs.queue import BrokerAwayError, NoWorkerError
 from ops.runs.report import no_run
 from ops.upgrades import job
 from ops.upgrades import plan as planning
@@ -173,10 +171,7 @@ def _move(
 
 def _start(plan: job.Plan, concurrency: int, *, inline: bool, detach: bool, as_json: bool) -> None:
     if not inline:
-        try:
-            queue.need_worker(job.KIND)
-        except (NoWorkerError, BrokerAwayError) as error:
-            raise FailedError(f"{error.detail} Start one, or add --inline.") from None
+        need_worker(job.KIND)
     with operations(), transaction():
         run_id = job.start(plan, actor=whoami())
     if not as_json and not detach:

@@ -121,7 +121,7 @@ def start(plan: Plan, *, actor: str) -> int:
 
 
 @performs(KIND)
-def perform(params: Mapping[str, Any]) -> Performing:
+def perform(params: Mapping[str, Any], settings: Settings) -> Performing:
     """What does the work of a run.
 
     Raises:

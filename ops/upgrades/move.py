@@ -130,7 +130,7 @@ def move(
         is_known = isinstance(error, (AppError, sa.exc.DBAPIError))
         trace = None if is_known else error
         log.warning("tenant not moved", tenant=item.slug, error=first_line(error), exc_info=trace)
-        return Outcome(FAILED, first_line(error), _is_worth_another_try(error), _result(revision))
+        return Outcome(FAILED, first_line(error), is_worth_another_try(error), _result(revision))
     # Moved by an earlier attempt, whose worker was lost before it could say so, is moved.
     state = SKIPPED if start == target and item.attempts == 1 else DONE
     return Outcome(state, result=_result(revision))
@@ -140,7 +140,8 @@ def _result(revision: str | None) -> dict[str, str]:
     return {} if revision is None else {"to_revision": revision}
 
 
-def _is_worth_another_try(error: Exception) -> bool:
+def is_worth_another_try(error: Exception) -> bool:
+    """Whether an error says nothing against what was tried."""
     if isinstance(error, BusyError):
         return True
     if not isinstance(error, sa.exc.DBAPIError):

@@ -192,8 +192,26 @@ def _split(statements: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(outside), tuple(inside)
 
 
+@functools.cache
+def plain_script(revision: str) -> str:
+    """The SQL that makes all of an empty schema, up to a revision, and can be run in a transaction.
+
+    All tables are new and empty: nothing would be gained by building an index concurrently.
+
+    Raises:
+        InvalidInputError: this code does not have the revision.
+    """
+    if revision not in ("", *revisions()):
+        raise InvalidInputError(f"This code does not have revision {revision}.")
+    statements = [sql for step in steps("", revision) for sql in (*step.outside, *step.inside)]
+    return "\n".join(_CONCURRENTLY.sub(r"\1", sql) for sql in statements)
+
+
 # A schema that was taken back to `base` has kept its version table.
 _CREATE_VERSION_TABLE = f"CREATE TABLE IF NOT EXISTS {_VERSION_TABLE}"
+
+
+_CONCURRENTLY = re.compile(r"\A((?:CREATE(?: UNIQUE)?|DROP) INDEX) CONCURRENTLY")
 
 
 def for_schema(sql: str, schema_name: str) -> str:

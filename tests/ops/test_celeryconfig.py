@@ -44,7 +44,8 @@ def test_a_worker_does_as_it_is_told(app: Flask, worker: subprocess.Popen[bytes]
     assert stats["pool"]["timeouts"] == [0, celeryconfig.LONGEST_TASK.total_seconds()]
     assert stats["prefetch_count"] == stats["pool"]["max-concurrency"]
     (queues,) = inspect.active_queues().values()
-    assert {queue["name"] for queue in queues} == {"upgrades", "backups", "delivery", "default"}
+    expected = {"upgrades", "backups", "restores", "delivery", "default"}
+    assert {queue["name"] for queue in queues} == expected
     (settings,) = inspect.conf().values()
     assert settings["worker_send_task_events"] is True
     assert settings["task_send_sent_event"] is True

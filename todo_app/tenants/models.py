@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -40,6 +41,9 @@ class Tenant(IdMixin, TimestampMixin, VersionMixin, Base):
     city: Mapped[str | None]
     country: Mapped[str | None]
     is_canary: Mapped[bool] = mapped_column(server_default=sa.false())
+    last_proven_restore: Mapped[datetime | None]
+    retention: Mapped[dict[str, Any] | None]
+    """Archives to keep, where they are not those that the settings say."""
 
 
 class SpareSchema(Base):

@@ -30,7 +30,7 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     def perform(item: Item) -> Outcome:
         return BROKEN if item.slug in broken else Outcome(DONE, result={"to": 2})
 
-    monkeypatch.setitem(kinds._kinds, KIND, lambda params: nullcontext(perform))
+    monkeypatch.setitem(kinds._kinds, KIND, lambda params, settings: nullcontext(perform))
     return broken
 
 
@@ -116,7 +116,7 @@ def test_what_is_tried_again_is_waited_for(app: Flask, monkeypatch: pytest.Monke
             change_soon.start()
         return LOCKED if item.attempts == 1 else Outcome(DONE)
 
-    monkeypatch.setitem(kinds._kinds, KIND, lambda params: nullcontext(perform))
+    monkeypatch.setitem(kinds._kinds, KIND, lambda params, settings: nullcontext(perform))
     run_id = start(1)
 
     def hurry() -> None:

@@ -477,7 +477,8 @@ def test_what_the_ledger_says_is_never_run_as_sql(app: Flask) -> None:
                 "lock_timeout": "2s'; DROP TABLE public.tenants; --",
                 "statement_timeout": 1,
                 "before_backup": False,
-            }
+            },
+            app.config["SETTINGS"],
         )
 
 

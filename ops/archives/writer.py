@@ -1,0 +1,207 @@
+"""Writes one tenant as a tar: a snapshot of all its tables, streamed."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from ops.archives import copying
+from ops.archives.copying import TEXT_FORMAT
+from ops.archives.manifest import (
+    HEADER,
+    MANIFEST,
+    RESTORE,
+    SCHEMA,
+    ForeignKey,
+    Header,
+    Manifest,
+    Table,
+    folder,
+    part_name,
+)
+from ops.archives.manifest import Sequence as SequenceState
+from ops.upgrades.script import for_schema, plain_script
+from todo_app.database import quote_identifier
+
+BLOCK = 512
+"""Tar counts in blocks."""
+
+NOT_KEPT = {"id", "version", "created_at", "updated_at", "last_proven_restore", "is_canary"}
+"""Columns of a tenant's row that belong to this installation and not to the tenant."""
+
+
+class Writable(Protocol):
+    """Something to write bytes to."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of them."""
+
+
+def write_archive(
+    connection: sa.Connection, schema_name: str, out: Writable, snapshot: str | None = None
+) -> tuple[Header, Manifest]:
+    """Write a tenant's archive, neither compressed nor encrypted.
+
+    Args:
+        connection: as the owner of the schema, in autocommit mode; the caller holds the tenant.
+        schema_name: of the tenant.
+        out: where to.
+        snapshot: exported by another transaction, to see what that one sees.
+
+    Returns:
+        What the archive says of itself.
+    """
+    connection.exec_driver_sql(_begin(schema_name, snapshot))
+    try:
+        return _write(connection, schema_name, _Tar(out))
+    finally:
+        connection.exec_driver_sql("ROLLBACK")
+
+
+def _begin(schema_name: str, snapshot: str | None) -> str:
+    take = f"SET TRANSACTION SNAPSHOT '{_checked(snapshot)}';" if snapshot else ""
+    return (
+        f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {take}"
+        f" SET LOCAL search_path TO {quote_identifier(schema_name)};"
+        f" SET LOCAL statement_timeout TO 0; {TEXT_FORMAT}"
+    )
+
+
+def _checked(snapshot: str) -> str:
+    if not snapshot.replace("-", "").isalnum():
+        raise ValueError("not the name of a snapshot")
+    return snapshot
+
+
+def _write(connection: sa.Connection, schema_name: str, tar: _Tar) -> tuple[Header, Manifest]:
+    header = _header(connection, schema_name)
+    keys = copying.foreign_keys(connection, schema_name)
+    members = {
+        HEADER: tar.add(HEADER, header.to_json()),
+        SCHEMA: tar.add(SCHEMA, _schema_sql(schema_name, header.revision).encode()),
+    }
+    driver_connection: Any = connection.connection
+    sums = {}
+    with driver_connection.cursor() as cursor:
+        for table in header.tables:
+            parts = _Parts(tar, table.name)
+            sums[table.name] = copying.copy_out(cursor, schema_name, table, parts.add)
+            parts.end()
+    sequences = tuple(copying.sequences(connection, schema_name))
+    restore = "\n".join(_restore_sql(schema_name, header.tables, keys, sequences))
+    members[RESTORE] = tar.add(RESTORE, f"{restore}\n".encode())
+    manifest = Manifest(sums, sequences, members)
+    tar.add(MANIFEST, manifest.to_json())
+    tar.end()
+    return header, manifest
+
+
+class _Parts:
+    """The parts of one table; there is at least one, so that a shell's `*` finds it."""
+
+    def __init__(self, tar: _Tar, table: str) -> None:
+        self._tar = tar
+        self._table = table
+        self._number = 0
+
+    def add(self, data: bytes) -> None:
+        self._number += 1
+        self._tar.add(part_name(self._table, self._number), data)
+
+    def end(self) -> None:
+        if not self._number:
+            self.add(b"")
+
+
+_STANDING = sa.text(
+    "SELECT to_jsonb(t) AS tenant, (SELECT version_num FROM alembic_version) AS revision,"
+    " current_setting('server_version') AS server_version,"
+    ' to_char(now(), \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS taken_at,'
+    " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END"
+    "  ::text AS lsn"
+    " FROM public.tenants AS t WHERE t.schema_name = :schema"
+)
+
+
+def _header(connection: sa.Connection, schema_name: str) -> Header:
+    found = connection.execute(_STANDING, {"schema": schema_name}).one()
+    return Header(
+        tenant={name: value for name, value in found.tenant.items() if name not in NOT_KEPT},
+        revision=found.revision or "",
+        server_version=found.server_version,
+        taken_at=found.taken_at,
+        lsn=found.lsn,
+        tables=tuple(copying.describe(connection, schema_name)),
+    )
+
+
+def _schema_sql(schema_name: str, revision: str) -> str:
+    """What the migrations make of an empty schema, up to this revision."""
+    return for_schema(plain_script(revision), schema_name)
+
+
+def _restore_sql(
+    schema_name: str,
+    tables: Iterable[Table],
+    keys: Sequence[ForeignKey],
+    sequences: Iterable[SequenceState],
+) -> Iterable[str]:
+    """What `psql` needs to restore the archive where it has been unpacked."""
+    schema = quote_identifier(schema_name)
+    names = [quote_identifier(table.name) for table in tables]
+    yield "\\set ON_ERROR_STOP on"
+    yield "BEGIN;"
+    yield f"CREATE SCHEMA {schema};"
+    yield f"SET LOCAL search_path TO {schema};"
+    yield "\\i schema.sql"
+    yield TEXT_FORMAT
+    for key in keys:
+        name = quote_identifier(key.name)
+        yield f"ALTER TABLE {quote_identifier(key.table)} DROP CONSTRAINT IF EXISTS {name};"
+    if names:
+        yield f"TRUNCATE {', '.join(names)};"
+    for table in tables:
+        columns = ", ".join(quote_identifier(column) for column in table.columns)
+        source = f"cat {folder(table.name)}/*.copy"
+        yield f"\\copy {quote_identifier(table.name)} ({columns}) FROM PROGRAM '{source}'"
+    for key in keys:
+        name = quote_identifier(key.name)
+        yield (f"ALTER TABLE {quote_identifier(key.table)} ADD CONSTRAINT {name} {key.definition};")
+    for sequence in sequences:
+        if sequence.last_value is not None:
+            owner = quote_identifier(sequence.table).replace("'", "''")
+            column = sequence.column.replace("'", "''")
+            value = f"{sequence.last_value:d}"
+            yield f"SELECT setval(pg_get_serial_sequence('{owner}', '{column}'), {value});"
+    yield "COMMIT;"
+
+
+class _Tar:
+    """The few things of tar that a stream of plain files needs; Python's writer adds copies."""
+
+    def __init__(self, out: Writable) -> None:
+        self._out = out
+        self._time = int(time.time())
+
+    def add(self, name: str, data: bytes) -> str:
+        """Write one file.
+
+        Returns:
+            Its SHA-256.
+        """
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        info.mtime = self._time
+        self._out.write(info.tobuf(tarfile.USTAR_FORMAT))
+        self._out.write(data)
+        self._out.write(bytes(-len(data) % BLOCK))
+        return hashlib.sha256(data).hexdigest()
+
+    def end(self) -> None:
+        """Write the end, which is two empty blocks."""
+        self._out.write(bytes(2 * BLOCK))

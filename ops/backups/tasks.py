@@ -1,0 +1,77 @@
+"""The Celery side of backups."""
+
+from __future__ import annotations
+
+from celery import Task, shared_task
+from flask import current_app
+
+from ops.archives.storage import Storage
+from ops.backups import job, retention
+from ops.runs import job as runs
+from ops.runs import queue
+from ops.runs.queue import BrokerAwayError
+from todo_app.config import Settings
+from todo_app.database import transaction
+from todo_app.tenancy import operations
+
+NO_STORAGE = "BACKUP_URL is not set: there are no backups"
+
+
+@shared_task(name="ops.backups.tasks.work", bind=True)
+def work(self: Task, run_id: int, run: str) -> str:
+    """Work on a run of backups; `run` says what it is, for those who look on."""
+    return queue.work_in_task(self, run_id)
+
+
+@shared_task(name="ops.backups.tasks.back_up_all")
+def back_up_all() -> str:
+    """Begin a set of all tenants."""
+    settings: Settings = current_app.config["SETTINGS"]
+    if not settings.backup_url:
+        return NO_STORAGE
+    with operations(), transaction():
+        spread = settings.backup_spread_seconds
+        _, run_id = job.create([], actor="beat", settings=settings, spread_seconds=spread)
+        run = runs.look(run_id)
+    try:
+        queue.wake(run)
+    except BrokerAwayError as error:
+        return f"run {run_id} ({run.title}) is planned: {error.detail}"
+    return f"run {run_id} ({run.title}): {run.total} tenants"
+
+
+@shared_task(name="ops.backups.tasks.close")
+def close() -> str:
+    """Finish the sets whose runs are over."""
+    settings: Settings = current_app.config["SETTINGS"]
+    if not settings.backup_url:
+        return NO_STORAGE
+    with operations(), transaction():
+        closed = [f"{set_.name} is {set_.state}" for set_ in job.close(settings)]
+    return "; ".join(closed) or "nothing to close"
+
+
+@shared_task(name="ops.backups.tasks.prune")
+def prune() -> str:
+    """Delete the archives that no rule keeps."""
+    settings: Settings = current_app.config["SETTINGS"]
+    if not settings.backup_url:
+        return NO_STORAGE
+    return f"{prune_all(settings)} archives deleted"
+
+
+def prune_all(settings: Settings) -> int:
+    """Delete the archives that no rule keeps, each in a transaction of its own.
+
+    Returns:
+        How many.
+    """
+    storage = Storage(settings.need("backup_url"))
+    with operations():
+        archives = retention.superfluous(settings)
+    for archive in archives:
+        with operations(), transaction():
+            retention.delete(storage, archive)
+    with operations(), transaction():
+        retention.delete_empty_sets(storage, settings)
+    return len(archives)
