@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from flask import Flask
 
+from ops.backups.account import account
 from ops.backups.cli import backups
 from ops.backups.routes import backups as backups_routes
 from ops.base import make_celery
@@ -31,7 +32,7 @@ def init_app(app: Flask) -> Celery:
         app.cli.add_command(command)
     api = app.extensions["api"]
     api.spec.components.security_scheme("operator", {"type": "http", "scheme": "bearer"})
-    for blueprint in (runs_routes, backups_routes, cc):
+    for blueprint in (runs_routes, backups_routes, account, cc):
         api.register_blueprint(blueprint)
     app.register_blueprint(metrics)
     return celery

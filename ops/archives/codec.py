@@ -34,8 +34,8 @@ WINDOW_BYTES = 8 * 1024 * 1024
 AGE_MAGIC = b"age-encryption.org/v1"
 
 READ_BYTES = 64 * 1024
-STEP_BYTES = 1024
-"""What is decompressed at once. Zeros come out 32,768 times as long: 32 MiB."""
+STEP_BYTES = 512
+"""What is decompressed at once. Zeros come out 32,768 times as long: 16 MiB."""
 
 PASSPHRASE_BYTES = 64 * 1024 * 1024
 """Largest file that can be encrypted with a passphrase: pyrage does so in memory only."""

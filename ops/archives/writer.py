@@ -6,11 +6,12 @@ import hashlib
 import tarfile
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 
 from ops.archives import copying
+from ops.archives.codec import Writable
 from ops.archives.copying import TEXT_FORMAT
 from ops.archives.manifest import (
     HEADER,
@@ -33,13 +34,6 @@ BLOCK = 512
 
 NOT_KEPT = {"id", "version", "created_at", "updated_at", "last_proven_restore", "is_canary"}
 """Columns of a tenant's row that belong to this installation and not to the tenant."""
-
-
-class Writable(Protocol):
-    """Something to write bytes to."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take all of them."""
 
 
 def write_archive(

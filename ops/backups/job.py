@@ -155,12 +155,16 @@ def close(settings: Settings) -> list[BackupSet]:
     Raises:
         StorageError: the rest is closed once the storage answers again.
     """
-    is_over = sa.or_(
-        BackupSet.run_id.is_(None),
-        ~sa.exists().where(Run.id == BackupSet.run_id, Run.state == RUN_RUNNING),
+    runs_on = sa.exists().where(Run.id == BackupSet.run_id, Run.state == RUN_RUNNING)
+    # Or its run was resumed since.
+    has_ended_again = sa.exists().where(
+        Run.id == BackupSet.run_id, Run.finished_at > BackupSet.finished_at
     )
-    open_ = sa.select(BackupSet).where(BackupSet.state == RUNNING, is_over)
-    closed = list(db.session.scalars(open_.with_for_update(skip_locked=True)))
+    is_open = sa.or_(
+        BackupSet.state == RUNNING, sa.and_(BackupSet.state == INCOMPLETE, has_ended_again)
+    )
+    statement = sa.select(BackupSet).where(is_open, ~runs_on)
+    closed = list(db.session.scalars(statement.with_for_update(skip_locked=True)))
     if not closed:
         return []
     storage = Storage(settings.need("backup_url"))

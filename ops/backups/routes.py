@@ -42,7 +42,6 @@ def list_sets(query: PageRequest) -> Page:
 @backups.response(202, RunSchema)
 def create_set(data: dict[str, Any]) -> Snapshot:
     """Take the archives of all tenants, or of some"""
-    queue.need_worker(job.KIND)
     with transaction():
         _, run_id = job.create(
             data["tenants"],
@@ -76,7 +75,6 @@ def list_archives_of_set(query: PageRequest, name: str) -> Page:
 @backups.response(202, RunSchema)
 def verify_set(name: str) -> Snapshot:
     """Read every byte of a set's archives"""
-    queue.need_worker(job.KIND)
     with transaction():
         run_id = job.verify(name, actor=g.caller, settings=current_app.config["SETTINGS"])
     return queue.wake_soon(run_id)

@@ -17,6 +17,7 @@ from prometheus_client.core import (
 )
 
 import celeryconfig
+from ops.monitor.archives import archive_metrics
 from ops.monitor.models import TenantCheck
 from ops.runs.models import FAILED, ITEM_STATES, RUN_STATES, RUNNING, Run, RunItem
 from ops.schedule import Firing
@@ -43,7 +44,7 @@ def read() -> list[Metric]:
     with control_plane():
         bound = sa.func.set_config("statement_timeout", STATEMENT_TIMEOUT, True)
         db.session.execute(sa.select(bound))
-        parts = (_tenants, _runs, _heartbeats, _items, _checks, _outbox, _firings)
+        parts = (_tenants, _runs, _heartbeats, _items, _checks, archive_metrics, _outbox, _firings)
         return [metric for part in parts for metric in part()]
 
 

@@ -58,7 +58,8 @@ def empty(other: Flask) -> Iterator[Flask]:
         db.session.execute(
             sa.text(
                 "TRUNCATE public.tenants, public.tenant_checks, public.ops_runs,"
-                " public.ops_run_items, public.outbox, public.firings"
+                " public.ops_run_items, public.outbox, public.firings,"
+                " public.backup_sets, public.archives, public.replaced_schemas"
             )
         )
     with other.app_context():

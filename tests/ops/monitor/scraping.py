@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
+from ops.archives.models import COMPLETE, ArchiveRow, BackupSet
 from ops.monitor.models import TenantCheck
 from ops.runs.models import Run, RunItem
 from ops.upgrades.script import revisions
@@ -98,8 +100,24 @@ def fill_everything() -> None:
         item(one.id, row.id, "done", 1),
         TenantCheck(tenant_id=row.id, revision="", differences=[], checked_at=NOW),
     )
+    set_ = BackupSet(name="set", actor="me", state=COMPLETE, finished_at=NOW)
+    add(set_)
+    add(archive(set_.id, row.uuid))
     with operations(), transaction():
         db.session.execute(sa.insert(OutboxMessage).values(kind="mail", payload={}).inline())
+        db.session.execute(sa.update(Tenant).values(last_proven_restore=NOW))
+
+
+def archive(set_id: int, tenant_uuid: uuid.UUID, **values: Any) -> ArchiveRow:
+    """An archive of a tenant."""
+    known = {"revision": "", "rows": 1, "bytes": 1, "sha256": "", "is_encrypted": False}
+    name = f"set/{uuid.uuid4()}"
+    return ArchiveRow(
+        **{**known, "taken_at": NOW, "slug": "x", **values},
+        set_id=set_id,
+        tenant_uuid=tenant_uuid,
+        name=name,
+    )
 
 
 def make_current(app: Flask) -> None:

@@ -14,6 +14,7 @@ from flask import Flask
 from prometheus_client.core import Metric
 
 import celeryconfig
+from ops.archives.models import COMPLETE, INCOMPLETE, BackupSet
 from ops.monitor import metrics, tables
 from ops.monitor.models import TenantCheck
 from ops.schedule import Firing
@@ -21,6 +22,7 @@ from ops.upgrades.script import revisions
 from tests.ops.monitor.scraping import (
     NOW,
     add,
+    archive,
     broker,
     fill_everything,
     item,
@@ -34,6 +36,30 @@ from todo_app.tenancy import control_plane, operations
 
 LABELS = {"kind", "le", "method", "part", "queue", "revision", "route", "schedule", "state"}
 LABELS |= {"status"}
+
+
+def test_how_old_archives_are(empty: Flask) -> None:
+    seen = scrape(empty)
+    assert seen.value("todo_tenants_without_archive") == 0
+    assert "todo_backup_last_complete_timestamp_seconds" not in seen.names()
+    empty.extensions.pop("metrics")
+    backed, bare, proven = tenant("a"), tenant("b"), tenant("c", last_proven_restore=NOW)
+    done = BackupSet(name="one", actor="me", state=COMPLETE, finished_at=NOW)
+    add(backed, bare, proven, tenant("d", state="deleting"), done)
+    add(BackupSet(name="two", actor="me", state=INCOMPLETE, finished_at=NOW + timedelta(hours=1)))
+    add(
+        archive(done.id, backed.uuid, taken_at=NOW - timedelta(days=2), error="It is damaged."),
+        archive(done.id, proven.uuid, taken_at=NOW),
+    )
+    seen = scrape(empty)
+    assert seen.all("todo_backup_sets", "state") == {"complete": 1, "incomplete": 1, "running": 0}
+    assert seen.value("todo_backup_last_complete_timestamp_seconds") == NOW.timestamp()
+    assert seen.value("todo_archives_damaged") == 1
+    assert seen.value("todo_tenants_without_archive") == 1
+    oldest = seen.value("todo_tenant_oldest_archive_timestamp_seconds")
+    assert oldest == (NOW - timedelta(days=2)).timestamp()
+    assert seen.value("todo_tenants_never_proven") == 2
+    assert seen.value("todo_last_proven_restore_timestamp_seconds") == NOW.timestamp()
 
 
 def test_tenants_and_who_is_behind(empty: Flask) -> None:
@@ -186,7 +212,7 @@ def test_messages_in_the_queues(empty: Flask) -> None:
         client.rpush("upgrades", "one", "two", "three")
         client.rpush("somebody-elses", "one")
     seen = scrape(empty).all("todo_queue_messages", "queue")
-    assert seen == {"upgrades": 3, "backups": 0, "delivery": 0, "default": 0}
+    assert seen == {"upgrades": 3, "backups": 0, "restores": 0, "delivery": 0, "default": 0}
 
 
 def test_scrapes_in_a_row_ask_the_database_once(

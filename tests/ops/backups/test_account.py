@@ -1,0 +1,63 @@
+"""`/account/backup`: a company's own newest archive."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import tarfile
+
+import pyrage
+import pytest
+import zstandard
+from flask import Flask
+
+from tests.factories import Company
+from tests.ops.backups.kit import create, directory
+
+PASSPHRASE = {"Backup-Passphrase": "correct horse battery"}
+
+
+def test_an_administrator_downloads_the_newest_backup(
+    app: Flask, acme: Company, globex: Company
+) -> None:
+    assert acme.get("/account/backup", headers=PASSPHRASE).status_code == 404
+    acme.post("/lists/", {"title": "Groceries"})
+    create(app, acme.slug, globex.slug)
+    answer = acme.get("/account/backup", headers=PASSPHRASE)
+    assert answer.status_code == 200, answer.json
+    assert acme.slug in answer.headers["Content-Disposition"]
+    packed = pyrage.passphrase.decrypt(answer.data, PASSPHRASE["Backup-Passphrase"])
+    plain = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed)).read()
+    with tarfile.open(fileobj=io.BytesIO(plain)) as tar:
+        lists = tar.extractfile("data/lists/000001.copy")
+        assert lists is not None
+        assert b"Groceries" in lists.read()
+    with pytest.raises(pyrage.DecryptError):
+        pyrage.passphrase.decrypt(answer.data, "another passphrase")
+
+
+def test_bad_requests_are_told(app: Flask, acme: Company) -> None:
+    assert acme.get("/account/backup").status_code == 422
+    short = acme.get("/account/backup", headers={"Backup-Passphrase": "short"})
+    assert short.status_code == 422
+    assert "Backup-Passphrase" in short.json["errors"]["headers"]
+    assert acme.client.get("/account/backup", headers=PASSPHRASE).status_code == 401
+
+
+def test_a_damaged_backup_is_not_given_out(app: Flask, acme: Company) -> None:
+    path = directory(app) / create(app, acme.slug).name
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert acme.get("/account/backup", headers=PASSPHRASE).status_code == 422
+
+
+def test_an_installation_without_backups_says_so(app: Flask, acme: Company) -> None:
+    settings = app.config["SETTINGS"]
+    create(app, acme.slug)
+    try:
+        for changes in ({"backup_url": ""}, {"backup_identity": ""}):
+            app.config["SETTINGS"] = dataclasses.replace(settings, **changes)
+            assert acme.get("/account/backup", headers=PASSPHRASE).status_code == 503
+    finally:
+        app.config["SETTINGS"] = settings
