@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from flask import Flask
 
+from ops.archives.keys import check_identity, check_recipients
 from ops.backups.account import account
 from ops.backups.cli import backups
 from ops.backups.routes import backups as backups_routes
@@ -18,6 +19,7 @@ from ops.routes import cc
 from ops.runs.cli import runs
 from ops.runs.routes import runs as runs_routes
 from ops.tenants.cli import tenants
+from todo_app.config import Settings
 
 
 def init_app(app: Flask) -> Celery:
@@ -25,7 +27,14 @@ def init_app(app: Flask) -> Celery:
 
     Returns:
         The Celery application, which is also `app.extensions["celery"]`.
+
+    Raises:
+        ConfigError: a key of the archives is none.
     """
+    settings: Settings = app.config["SETTINGS"]
+    check_recipients(settings.backup_recipients)
+    if settings.backup_identity:
+        check_identity(settings.backup_identity)
     celery = make_celery(app)
     app.extensions["celery"] = celery
     for command in (up, control, operators, runs, backups, tenants):

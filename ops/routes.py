@@ -18,6 +18,7 @@ from ops.runs.schemas import RunSchema
 from ops.upgrades import job as upgrades
 from ops.upgrades.plan import Choice
 from todo_app.blueprint import Blueprint, expected_versions
+from todo_app.config import Settings
 from todo_app.database import transaction
 from todo_app.pagination import Page, PageRequest, page_query, page_schema
 from todo_app.tenants import service
@@ -118,12 +119,13 @@ def _upgrade(query: dict[str, Any], slugs: list[str]) -> Snapshot | Response:
         max_failures=query["max_failures"],
         concurrency=query["concurrency"],
     )
-    plan = upgrades.make_plan(order, current_app.config["SETTINGS"])
+    settings: Settings = current_app.config["SETTINGS"]
+    plan = upgrades.make_plan(order, settings)
     if query["dry_run"]:
         shown = {"title": plan.title, "tenants": plan.rows, "sql": upgrades.preview(plan)}
         return jsonify(schemas.PlanSchema().dump(shown))
     if plan.waves:
         queue.need_worker(upgrades.KIND)
     with transaction():
-        run_id = upgrades.start(plan, actor=g.caller)
+        run_id = upgrades.start(plan, settings, actor=g.caller)
     return queue.wake_soon(run_id)

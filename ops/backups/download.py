@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import sqlalchemy as sa
+import structlog
 
 from ops.archives.codec import encrypt_with_passphrase
+from ops.archives.errors import StorageError
 from ops.archives.models import ArchiveRow
 from ops.archives.reader import repack
 from ops.archives.storage import Storage
@@ -16,12 +21,21 @@ from todo_app.config import Settings
 from todo_app.database import db
 from todo_app.errors import NotFoundError, UnavailableError
 
+log = structlog.get_logger(__name__)
+
 
 class NotOfferedError(UnavailableError):
     """This installation has no archives to give, or no key to open them."""
 
     code = "downloads-not-offered"
     detail = "This service offers no downloads of backups."
+
+
+class BusyError(UnavailableError):
+    """This process prepares another download."""
+
+    code = "downloads-busy"
+    detail = "Another backup is being prepared; try again in some seconds."
 
 
 def download(settings: Settings, tenant_uuid: uuid.UUID, passphrase: str) -> tuple[str, bytes]:
@@ -37,6 +51,7 @@ def download(settings: Settings, tenant_uuid: uuid.UUID, passphrase: str) -> tup
 
     Raises:
         NotOfferedError: there is no storage, or no key.
+        BusyError: another download is being prepared.
         NotFoundError: there is no archive yet.
         TooLargeError: it is too large to be encrypted in memory.
         StorageError, ArchiveDamagedError: it cannot be read.
@@ -57,8 +72,28 @@ def download(settings: Settings, tenant_uuid: uuid.UUID, passphrase: str) -> tup
     identity = None
     if row.is_encrypted:
         identity = identity_of(db.session.connection(), settings, tenant_uuid)
-    packed, locked = io.BytesIO(), io.BytesIO()
-    repack(Storage(settings.backup_url), expected(row), identity, packed)
-    packed.seek(0)
-    encrypt_with_passphrase(packed, locked, passphrase)
-    return f"{row.slug}-{row.taken_at:%Y-%m-%d}.tar.zst.age", locked.getvalue()
+    with _one_at_a_time():
+        packed, locked = io.BytesIO(), io.BytesIO()
+        try:
+            repack(Storage(settings.backup_url), expected(row), identity, packed)
+        except StorageError:
+            log.exception("backup not downloaded")
+            # Where the storage is, is nothing for a tenant to read.
+            raise StorageError from None
+        packed.seek(0)
+        encrypt_with_passphrase(packed, locked, passphrase)
+        return f"{row.slug}-{row.taken_at:%Y-%m-%d}.tar.zst.age", locked.getvalue()
+
+
+_busy = threading.Lock()
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keep the memory that age's passphrases cost from being spent many times over."""
+    if not _busy.acquire(blocking=False):
+        raise BusyError
+    try:
+        yield
+    finally:
+        _busy.release()

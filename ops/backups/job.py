@@ -17,12 +17,12 @@ from ops.backups.verify import verifying
 from ops.runs import job as runs
 from ops.runs.job import Limits, Member
 from ops.runs.kinds import performs
-from ops.runs.models import DONE, SKIPPED, Run, RunItem
 from ops.runs.models import RUNNING as RUN_RUNNING
+from ops.runs.models import SKIPPED, Run, RunItem
 from ops.runs.work import TASK_SECONDS_PARAM, Performing
 from todo_app.config import Settings
 from todo_app.database import db
-from todo_app.errors import InvalidInputError, NotFoundError
+from todo_app.errors import InvalidInputError, NotFoundError, UnavailableError
 from todo_app.outbox import send_mail
 from todo_app.pagination import Page, PageQuery, PageRequest, contains
 from todo_app.tenants.models import ACTIVE, SUSPENDED, Tenant
@@ -40,6 +40,13 @@ ARCHIVES_ORDER_BY = {"slug": ArchiveRow.slug, "taken_at": ArchiveRow.taken_at}
 
 NAMED = 20
 """Tenants that a mail names."""
+
+
+class NoStorageError(UnavailableError):
+    """No storage is set."""
+
+    code = "no-storage"
+    detail = "BACKUP_URL is not set: there are no backups."
 
 
 def create(
@@ -63,15 +70,12 @@ def create(
         The set, and the number of the run that fills it.
 
     Raises:
-        ConfigError: no storage is set.
+        NoStorageError: this installation has none.
         InvalidInputError: there is no such tenant, or it has no data.
         RunUnderwayError: another set is being filled with one of these tenants.
     """
-    settings.need("backup_url")
     members = _members(slugs)
-    set_ = BackupSet(name=_set_name(), actor=actor, is_consistent=is_consistent)
-    db.session.add(set_)
-    db.session.flush()
+    set_ = open_set(settings, actor=actor, is_consistent=is_consistent)
     params: dict[str, Any] = {"action": CREATE, "set_id": set_.id, "set": set_.name}
     if is_consistent:
         params |= {"is_consistent": True, TASK_SECONDS_PARAM: LONGEST_SNAPSHOT_SECONDS}
@@ -87,6 +91,29 @@ def create(
     set_.run_id = run_id
     db.session.flush()
     return set_, run_id
+
+
+def open_set(settings: Settings, *, actor: str, is_consistent: bool = False) -> BackupSet:
+    """Write a set that nothing is in yet; its `run_id` is to be set to the run that fills it.
+
+    Raises:
+        NoStorageError: this installation has none.
+    """
+    need_storage(settings)
+    set_ = BackupSet(name=_set_name(), actor=actor, is_consistent=is_consistent)
+    db.session.add(set_)
+    db.session.flush()
+    return set_
+
+
+def need_storage(settings: Settings) -> None:
+    """Check that archives have a place to be.
+
+    Raises:
+        NoStorageError: they have none.
+    """
+    if not settings.backup_url:
+        raise NoStorageError
 
 
 def _set_name() -> str:
@@ -117,11 +144,11 @@ def verify(name: str, *, actor: str, settings: Settings) -> int:
         The number of the run.
 
     Raises:
-        ConfigError: no storage is set.
+        NoStorageError: this installation has none.
         NotFoundError: there is no such set.
         RunUnderwayError: the set is being filled, or verified already.
     """
-    settings.need("backup_url")
+    need_storage(settings)
     set_ = get(name)
     rows = db.session.execute(
         sa.select(ArchiveRow.id, ArchiveRow.slug, ArchiveRow.name).where(
@@ -185,12 +212,14 @@ def set_manifest_name(name: str) -> str:
 
 
 def _failures(set_: BackupSet) -> dict[str, str]:
-    """Why tenants are not in the set; those who are gone are not missed."""
-    if set_.run_id is None:
-        return {}
+    """Why tenants are not in the set; those who are gone, or were left out, are not missed."""
+    has_archive = sa.exists().where(
+        ArchiveRow.set_id == set_.id, ArchiveRow.tenant_uuid == Tenant.uuid
+    )
     rows = db.session.execute(
         sa.select(RunItem.slug, RunItem.error)
-        .where(RunItem.run_id == set_.run_id, RunItem.state.not_in((DONE, SKIPPED)))
+        .join(Tenant, Tenant.id == RunItem.tenant_id)
+        .where(RunItem.run_id == set_.run_id, RunItem.state != SKIPPED, ~has_archive)
         .order_by(RunItem.slug)
     )
     return {row.slug: row.error or "never begun" for row in rows}

@@ -23,11 +23,11 @@ from ops.archives.writer import write_archive
 from ops.runs.claims import Item, Outcome
 from ops.runs.models import DONE, FAILED, SKIPPED
 from ops.runs.work import Perform
-from ops.upgrades.locks import BusyError, lock_schema
+from ops.upgrades.locks import lock_schema
 from ops.upgrades.move import SCHEMAS_SEEN, is_worth_another_try
 from todo_app.config import Settings
 from todo_app.database import own_connection
-from todo_app.errors import AppError, UnavailableError, first_line
+from todo_app.errors import AppError, first_line
 from todo_app.tenants.models import Tenant
 
 SNAPSHOT_LOST = (
@@ -212,9 +212,7 @@ def taking(settings: Settings, set_: SetRef, *, is_consistent: bool) -> Iterator
                 begun += 1
                 taken = take(connection, storage, settings, set_, item.schema_name, snapshot)
             except (AppError, sa.exc.DBAPIError) as error:
-                is_passing = isinstance(error, BusyError | UnavailableError)
-                retry = is_passing or is_worth_another_try(error)
-                return Outcome(FAILED, first_line(error), retry=retry)
+                return Outcome(FAILED, first_line(error), retry=is_worth_another_try(error))
             if taken is None:
                 return Outcome(SKIPPED, "The tenant is gone.")
             result = {"archive": taken.name, "rows": taken.manifest.rows, "bytes": taken.size}

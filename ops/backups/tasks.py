@@ -74,4 +74,5 @@ def prune_all(settings: Settings) -> int:
             retention.delete(storage, archive)
     with operations(), transaction():
         retention.delete_empty_sets(storage, settings)
+    storage.sweep()
     return len(archives)

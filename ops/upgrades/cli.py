@@ -173,7 +173,7 @@ def _start(plan: job.Plan, concurrency: int, *, inline: bool, detach: bool, as_j
     if not inline:
         need_worker(job.KIND)
     with operations(), transaction():
-        run_id = job.start(plan, actor=whoami())
+        run_id = job.start(plan, current_app.config["SETTINGS"], actor=whoami())
     if not as_json and not detach:
         sizes = [str(len(wave)) for wave in plan.waves]
         if len(sizes) > SIZES_SHOWN:

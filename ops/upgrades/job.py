@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from ops.archives.storage import Storage
+from ops.backups.job import need_storage, open_set
+from ops.backups.take import SetRef, take
 from ops.runs import job as runs
-from ops.runs.claims import Item
 from ops.runs.job import Limits, Member
 from ops.runs.kinds import performs
 from ops.runs.work import Performing
@@ -16,15 +19,11 @@ from ops.upgrades.move import Timeouts, mover, step_sql
 from ops.upgrades.plan import Choice, plan
 from ops.upgrades.script import check_revision, revisions, steps
 from todo_app.config import Settings
-from todo_app.errors import InvalidInputError
 
 KIND = "upgrades"
 
 FAILING_PART = 10
 """Where nobody says otherwise, a tenth of the tenants may fail before a run stops."""
-
-back_up: Callable[[Item], None] | None = None
-"""Set by the feature that can back up a tenant; raises where it cannot."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ def make_plan(order: Order, settings: Settings) -> Plan:
         InvalidInputError: there is no such revision or tenant, or what is asked for cannot be.
     """
     target = check_revision(order.to)
-    if order.before_backup and back_up is None:
-        raise InvalidInputError("There are no backups yet: leave out --before-backup.")
+    if order.before_backup:
+        need_storage(settings)
     has_canaries, waves = plan(target, order.choice, downgrade=order.downgrade)
     total = sum(map(len, waves))
     concurrency = 1 if _builds_alone(waves, target) else order.concurrency
@@ -108,8 +107,8 @@ def _builds_alone(waves: Sequence[Sequence[Member]], target: str) -> bool:
     return any(step.outside for revision in known for step in steps(revision, target))
 
 
-def start(plan: Plan, *, actor: str) -> int:
-    """Write the run of a plan into the ledger.
+def start(plan: Plan, settings: Settings, *, actor: str) -> int:
+    """Write the run of a plan into the ledger, and the set of the archives that it takes first.
 
     Returns:
         Its number.
@@ -117,7 +116,13 @@ def start(plan: Plan, *, actor: str) -> int:
     Raises:
         RunUnderwayError: another run moves one of the tenants.
     """
-    return runs.start(KIND, plan.title, plan.params, plan.waves, plan.limits, actor=actor)
+    if not plan.params["before_backup"]:
+        return runs.start(KIND, plan.title, plan.params, plan.waves, plan.limits, actor=actor)
+    set_ = open_set(settings, actor=actor)
+    params = {**plan.params, "set_id": set_.id, "set": set_.name}
+    title = f"{plan.title}, backed up to {set_.name}"
+    set_.run_id = runs.start(KIND, title, params, plan.waves, plan.limits, actor=actor)
+    return set_.run_id
 
 
 @performs(KIND)
@@ -129,7 +134,12 @@ def perform(params: Mapping[str, Any], settings: Settings) -> Performing:
     """
     target = check_revision(params["target"] or "base")
     timeouts = Timeouts(int(params["lock_timeout"]), int(params["statement_timeout"]))
-    return mover(target, timeouts, back_up if params["before_backup"] else None)
+    before = None
+    if params["before_backup"]:
+        storage = Storage(settings.need("backup_url"))
+        set_ = SetRef(params["set_id"], params["set"])
+        before = partial(take, storage=storage, settings=settings, set_=set_)
+    return mover(target, timeouts, before)
 
 
 def preview(plan: Plan) -> dict[str, str]:

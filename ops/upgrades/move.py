@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import sqlalchemy as sa
 import structlog
@@ -18,7 +18,7 @@ from ops.runs.work import Perform
 from ops.upgrades.locks import BusyError, lock_schema, one_concurrent_build, slug_of
 from ops.upgrades.script import Step, for_schema, note_revision, script_directory, steps
 from todo_app.database import OPS_BIND, db, own_connection, quote_identifier
-from todo_app.errors import AppError, first_line
+from todo_app.errors import AppError, UnavailableError, first_line
 from todo_app.extensions import migrate
 from todo_app.histories import set_revision
 from todo_app.tenancy import TenantNotFoundError
@@ -50,6 +50,13 @@ _INDEX_STATE = sa.text(
 )
 
 
+class Before(Protocol):
+    """What is done with a tenant before it is moved, while it is held."""
+
+    def __call__(self, connection: sa.Connection, *, schema_name: str) -> object:
+        """Do it, on the connection that holds it; raises where the tenant must not be moved."""
+
+
 class Timeouts(NamedTuple):
     """Bounds for the statements of a revision, in seconds; 0 for none."""
 
@@ -58,15 +65,13 @@ class Timeouts(NamedTuple):
 
 
 @contextmanager
-def mover(
-    target: str, timeouts: Timeouts, before: Callable[[Item], None] | None = None
-) -> Iterator[Perform]:
+def mover(target: str, timeouts: Timeouts, before: Before | None = None) -> Iterator[Perform]:
     """What moves tenants to a revision, all on one connection; nothing that goes wrong is raised.
 
     Args:
         target: name of the revision; empty for none at all.
         timeouts: bounds for the statements.
-        before: called with each tenant first; where it raises, the tenant is not moved.
+        before: called for each tenant first; where it raises, the tenant is not moved.
     """
     with ExitStack() as stack:
         connection: sa.Connection | None = None
@@ -94,7 +99,7 @@ def move(
     item: Item,
     target: str,
     timeouts: Timeouts,
-    before: Callable[[Item], None] | None = None,
+    before: Before | None = None,
 ) -> Outcome:
     """Move one tenant, as `mover` does, on a connection in autocommit mode.
 
@@ -109,7 +114,7 @@ def move(
                 return Outcome(SKIPPED, "another worker has taken the tenant meanwhile")
             revision = start
             if before is not None and start != target:
-                before(item)
+                before(connection, schema_name=item.schema_name)
             try:
                 for step in steps(start, target):
                     _take(connection, item.schema_name, step, timeouts)
@@ -142,7 +147,7 @@ def _result(revision: str | None) -> dict[str, str]:
 
 def is_worth_another_try(error: Exception) -> bool:
     """Whether an error says nothing against what was tried."""
-    if isinstance(error, BusyError):
+    if isinstance(error, BusyError | UnavailableError):
         return True
     if not isinstance(error, sa.exc.DBAPIError):
         return False

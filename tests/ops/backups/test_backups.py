@@ -251,3 +251,45 @@ def test_a_key_is_made_once_and_opens_only_with_the_operators_key(
     )
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt(first, [pyrage.x25519.Identity.generate()])
+
+
+def test_an_upgrade_backs_each_tenant_up_first(app: Flask, acme: Company) -> None:
+    """The archive has the revision from which the tenant was moved."""
+    run = app.test_cli_runner().invoke
+    down = ["tenants", "downgrade", "--to", "0001", "--inline", acme.slug]
+    assert run(args=down).exit_code == 0
+    up = ["tenants", "upgrade", "--before-backup", "--inline", "--json", acme.slug]
+    row = json.loads(run(args=up).stdout)
+    assert row["counts"]["done"] == 1
+    archive = newest(app, acme.slug)
+    assert archive.revision == "0001"
+    assert row["title"] == f"upgrade to 0002, backed up to {set_of(app, archive)}"
+    with app.app_context():
+        tasks.close()
+        assert job_state(set_of(app, archive)) == COMPLETE
+
+
+def test_a_tenant_that_cannot_be_backed_up_is_not_moved(app: Flask, acme: Company) -> None:
+    create(app, acme.slug)
+    run = app.test_cli_runner().invoke
+    assert run(args=["tenants", "forget", acme.slug, "--yes"]).exit_code == 0
+    down = ["tenants", "downgrade", "--to", "0001", "--before-backup", "--inline", acme.slug]
+    result = run(args=down)
+    assert result.exit_code == 1
+    assert "nobody could open" in result.output
+    with app.app_context(), operations():
+        revision = db.session.scalar(sa.select(Tenant.revision).where(Tenant.slug == acme.slug))
+    assert revision == "0002"
+
+
+def test_without_a_storage_nothing_begins(app: Flask, cc: Operator, acme: Company) -> None:
+    settings = app.config["SETTINGS"]
+    app.config["SETTINGS"] = dataclasses.replace(settings, backup_url="")
+    try:
+        assert backups(app, "create", "--all", "--inline").exit_code == 1
+        answer = cc.post("/cc/backups/", {"tenants": [acme.slug]})
+        assert (answer.status_code, answer.json["type"][-10:]) == (503, "no-storage")
+        with app.app_context():
+            assert tasks.back_up_all() == tasks.close() == tasks.prune() == tasks.NO_STORAGE
+    finally:
+        app.config["SETTINGS"] = settings

@@ -238,7 +238,6 @@ def test_a_dry_run_prints_waves_and_sql_and_changes_nothing(
         (["--where", "state"], "is not COLUMN=VALUE"),
         (["--where", "colour=red"], "chosen by state or revision"),
         (["--where", "state=odd"], "There is no state 'odd'"),
-        (["--before-backup"], "There are no backups yet"),
         (["--inline", "--detach"], "nothing to detach from"),
         (["--resume", "999999999"], "There is no run 999999999"),
         (["--resume", "1", "--dry-run"], "as it was planned"),
