@@ -10,7 +10,6 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from ops.archives.models import COMPLETE
-from ops.archives.storage import Storage
 from ops.backups import forget as forgetting
 from ops.backups import job, retention
 from ops.backups.databases import databases as all_databases
@@ -60,6 +59,7 @@ def create(
     """
     if all_ == bool(slugs):
         raise WrongUseError("Say either --all or --tenant.")
+    job.need_storage(_settings())
 
     def start() -> int:
         _, run_id = job.create(
@@ -131,17 +131,11 @@ def verify(name: str, inline: bool, detach: bool, as_json: bool) -> None:
 @json_option
 def prune(dry_run: bool, as_json: bool) -> None:
     """Delete the archives that no rule keeps."""
-    settings = _settings()
-    storage = Storage(settings.need("backup_url"))
     with operations():
-        archives = retention.superfluous(settings)
+        archives = retention.superfluous(_settings())
     rows = [archive_row(row) for row in archives]
-    for row in () if dry_run else archives:
-        with operations(), transaction():
-            retention.delete(storage, row)
     if not dry_run:
-        with operations(), transaction():
-            retention.delete_empty_sets(storage, settings)
+        retention.prune(_settings(), archives)
     if as_json:
         click.echo(json.dumps(rows))
         return

@@ -14,8 +14,9 @@ from ops.archives.storage import Storage
 from ops.backups.job import set_manifest_name
 from ops.backups.take import descriptor_name
 from todo_app.config import Settings
-from todo_app.database import db
+from todo_app.database import db, transaction
 from todo_app.errors import InvalidInputError
+from todo_app.tenancy import operations
 from todo_app.tenants.models import Tenant
 
 MOST = 10_000
@@ -116,36 +117,38 @@ def _look(row: ArchiveRow) -> Kept:
     return Kept(row.id, row.taken_at, row.error is None, row.proven_at)
 
 
-def delete(storage: Storage, archive: ArchiveRow) -> None:
-    """Delete an archive from the storage and the catalogue.
+def prune(settings: Settings, archives: Iterable[ArchiveRow]) -> None:
+    """Delete archives, each in a transaction of its own, and what is empty or half-written then.
 
-    Killed in the middle, it leaves an archive that is still listed and deleted next time.
+    Killed in the middle, it leaves at most one archive that is still listed and no longer there;
+    the next time deletes it.
 
     Raises:
-        StorageError: the storage refuses.
+        ConfigError: no storage is set.
+        StorageError: the storage refuses; what was deleted until then is gone.
     """
-    # What names the archive goes first: without it, the archive does not exist.
-    storage.delete([descriptor_name(archive.name)])
-    storage.delete([archive.name])
-    db.session.execute(sa.delete(ArchiveRow).where(ArchiveRow.id == archive.id))
+    storage = Storage(settings.need("backup_url"))
+    for archive in archives:
+        with operations(), transaction():
+            # What names the archive goes first: without it, the archive does not exist.
+            storage.delete([descriptor_name(archive.name)])
+            storage.delete([archive.name])
+            db.session.execute(sa.delete(ArchiveRow).where(ArchiveRow.id == archive.id))
+    with operations(), transaction():
+        _delete_empty_sets(storage, settings)
+    storage.sweep()
 
 
-def delete_empty_sets(storage: Storage, settings: Settings) -> int:
-    """Delete the sets of which nothing is left; those of the last days show their failures.
-
-    Returns:
-        How many.
-    """
+def _delete_empty_sets(storage: Storage, settings: Settings) -> None:
+    """Delete the sets of which nothing is left; those of the last days show their failures."""
     filled = sa.exists().where(ArchiveRow.set_id == BackupSet.id)
     days = max(1, settings.keep_daily)
     is_old = BackupSet.created_at < sa.func.now() - timedelta(days=days)
     empty = sa.select(BackupSet).where(BackupSet.state != RUNNING, ~filled, is_old)
-    sets = list(db.session.scalars(empty))
-    for set_ in sets:
+    for set_ in db.session.scalars(empty):
         storage.delete([set_manifest_name(set_.name)])
         db.session.delete(set_)
     db.session.flush()
-    return len(sets)
 
 
 def set_rules(slug: str, own: Mapping[str, int | None]) -> dict[str, Any] | None:

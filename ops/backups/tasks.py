@@ -5,7 +5,6 @@ from __future__ import annotations
 from celery import Task, shared_task
 from flask import current_app
 
-from ops.archives.storage import Storage
 from ops.backups import job, retention
 from ops.runs import job as runs
 from ops.runs import queue
@@ -57,22 +56,7 @@ def prune() -> str:
     settings: Settings = current_app.config["SETTINGS"]
     if not settings.backup_url:
         return NO_STORAGE
-    return f"{prune_all(settings)} archives deleted"
-
-
-def prune_all(settings: Settings) -> int:
-    """Delete the archives that no rule keeps, each in a transaction of its own.
-
-    Returns:
-        How many.
-    """
-    storage = Storage(settings.need("backup_url"))
     with operations():
         archives = retention.superfluous(settings)
-    for archive in archives:
-        with operations(), transaction():
-            retention.delete(storage, archive)
-    with operations(), transaction():
-        retention.delete_empty_sets(storage, settings)
-    storage.sweep()
-    return len(archives)
+    retention.prune(settings, archives)
+    return f"{len(archives)} archives deleted"
