@@ -20,6 +20,7 @@ imports = (
     "ops.delivery.tasks",
     "ops.monitor.exporter",
     "ops.monitor.tasks",
+    "ops.restores.tasks",
     "ops.runs.tasks",
     "ops.tenants.tasks",
     "ops.upgrades.tasks",
@@ -109,6 +110,15 @@ beat_schedule = {
     "prune-archives": {
         "task": "ops.backups.tasks.prune",
         "schedule": crontab(hour="5", minute="17"),
+    },
+    "drill-restores": {
+        "task": "ops.restores.tasks.drill",
+        "schedule": crontab(hour="4", minute="7"),
+    },
+    "sweep-restores": {
+        "task": "ops.restores.tasks.sweep",
+        "schedule": crontab(minute="47"),
+        "options": {"expires": 3000},
     },
     "sweep": {
         "task": "ops.monitor.tasks.sweep",

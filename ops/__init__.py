@@ -14,7 +14,8 @@ from ops.control.cli import control
 from ops.local.cli import up
 from ops.monitor.routes import metrics
 from ops.operators.cli import operators
-from ops.restores import models as _models  # noqa: F401 (its table)
+from ops.restores import cli as restores_cli
+from ops.restores.routes import restores
 from ops.routes import cc
 from ops.runs.cli import runs
 from ops.runs.routes import runs as runs_routes
@@ -39,9 +40,13 @@ def init_app(app: Flask) -> Celery:
     app.extensions["celery"] = celery
     for command in (up, control, operators, runs, backups, tenants):
         app.cli.add_command(command)
+    for command in (restores_cli.restore, restores_cli.undo, restores_cli.drill, restores_cli.kept):
+        backups.add_command(command)
+    for command in (restores_cli.clone, restores_cli.archive):
+        tenants.add_command(command)
     api = app.extensions["api"]
     api.spec.components.security_scheme("operator", {"type": "http", "scheme": "bearer"})
-    for blueprint in (runs_routes, backups_routes, account, cc):
+    for blueprint in (runs_routes, backups_routes, restores, account, cc):
         api.register_blueprint(blueprint)
     app.register_blueprint(metrics)
     return celery

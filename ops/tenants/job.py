@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import sqlalchemy as sa
 
 from ops.control.job import api_role, group_role
+from ops.restores.models import ReplacedSchema
 from ops.upgrades.locks import lock_tenant
 from ops.upgrades.script import head, plain_script
 from todo_app.config import Settings
@@ -195,7 +196,14 @@ def drop(schema_name: str) -> None:
         this = (Tenant.schema_name == schema_name) & (Tenant.state == DELETING)
         if connection.execute(sa.select(Tenant.id).where(this)).first() is None:
             raise InvalidInputError("The tenant is not marked as deleting.")
-        drop_schema(schema_name)
+        kept = (
+            sa.select(ReplacedSchema.schema_name)
+            .join(Tenant, Tenant.id == ReplacedSchema.tenant_id)
+            .where(this)
+        )
+        # What restores have put aside of it; their rows go with the tenant's.
+        for name in [*connection.scalars(kept), schema_name]:
+            drop_schema(name)
         connection.execute(sa.delete(Tenant).where(this))
 
 
