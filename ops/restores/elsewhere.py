@@ -65,6 +65,12 @@ def environment(url: str, settings: Settings, environ: Mapping[str, str]) -> dic
         **rest,
         "OPS_DATABASE_URL": there.render_as_string(hide_password=False),
         "DATABASE_URL": api.render_as_string(hide_password=False),
+        # The caller's may come from elsewhere than from its environment.
+        "REDIS_URL": settings.redis_url,
+        "TENANT_ROLES": str(settings.tenant_roles).lower(),
+        "BACKUP_URL": settings.backup_url,
+        "BACKUP_RECIPIENTS": ",".join(settings.backup_recipients),
+        "BACKUP_IDENTITY": settings.backup_identity,
     }
 
 

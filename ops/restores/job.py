@@ -17,7 +17,7 @@ from ops.archives.storage import Storage
 from ops.backups import job as backups
 from ops.restores import clone, drill, find, restore, shelve
 from ops.restores.models import ReplacedSchema
-from ops.restores.swap import ClaimLostError
+from ops.restores.swap import ClaimLostError, NeverQuietError
 from ops.runs import job as runs
 from ops.runs.claims import Item, Outcome
 from ops.runs.job import Limits, Member
@@ -29,7 +29,7 @@ from ops.upgrades.locks import BusyError
 from ops.upgrades.move import is_worth_another_try
 from todo_app.config import Settings
 from todo_app.database import db, own_connection
-from todo_app.errors import AppError, ConflictError, InvalidInputError, UnavailableError, first_line
+from todo_app.errors import AppError, InvalidInputError, UnavailableError, first_line
 from todo_app.tenancy import TenantNotFoundError
 from todo_app.tenants import service
 from todo_app.tenants.models import ARCHIVED, DELETING, PROVISIONING, Tenant
@@ -265,7 +265,7 @@ def _attempt(work: Callable[[Item], dict[str, Any]], item: Item) -> Outcome:
         is_known = isinstance(error, (AppError, sa.exc.DBAPIError))
         trace = None if is_known else error
         log.warning("restore failed", tenant=item.slug, error=first_line(error), exc_info=trace)
-        is_passing = isinstance(error, (UnavailableError, ConflictError))
+        is_passing = isinstance(error, (UnavailableError, NeverQuietError))
         return Outcome(FAILED, first_line(error), is_passing or is_worth_another_try(error))
 
 

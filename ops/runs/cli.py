@@ -146,7 +146,7 @@ def begin(
         run_id = start()
         run = job.look(run_id)
     if not as_json and not detach:
-        click.echo(f"Run {run_id} ({run.title}): {run.total} tenants.")
+        click.echo(f"Run {run_id} ({run.title}): {run.total} tenant{'s' * (run.total != 1)}.")
     carry_on(run_id, detach=detach, inline=inline, as_json=as_json)
 
 

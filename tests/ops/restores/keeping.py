@@ -85,6 +85,15 @@ class Keeper:
         with self.app.app_context(), operations(), transaction():
             yield
 
+    def environment(self, environment: dict[str, str]) -> dict[str, str]:
+        """For a process of its own that knows the storage and its key."""
+        return {
+            **environment,
+            "BACKUP_URL": self.settings.backup_url,
+            "BACKUP_RECIPIENTS": ",".join(self.settings.backup_recipients),
+            "BACKUP_IDENTITY": self.settings.backup_identity,
+        }
+
     def invoke(self, *arguments: str, **kwargs: Any) -> Result:
         """Run a command."""
         return self.app.test_cli_runner().invoke(args=list(arguments), **kwargs)
@@ -129,6 +138,13 @@ class Keeper:
         """Rows of a table."""
         source = f"{quote_identifier(schema_name)}.{quote_identifier(table)}"
         return int(self.sql(f"SELECT count(*) AS number FROM {source}")[0].number)
+
+
+def enter(cursor: Any, slug: str) -> None:
+    """Begin a transaction of a tenant, as a request does."""
+    cursor.execute(
+        "SELECT * FROM public.enter_tenant('slug', %s, NULL, '0001', false, NULL)", (slug,)
+    )
 
 
 def add_task(person: Caller, title: str = "Write") -> str:

@@ -6,7 +6,6 @@ import dataclasses
 import random
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing, contextmanager
 from typing import Any
@@ -21,9 +20,9 @@ from ops.restores import job, restore, scratch, swap
 from ops.runs.job import RunUnderwayError
 from ops.runs.work import work
 from ops.upgrades.locks import lock_tenant
-from tests.factories import Company
+from tests.factories import Company, wait_until
 from tests.ops.moving import try_to_move
-from tests.ops.restores.keeping import Keeper, add_task, settings_of, titles
+from tests.ops.restores.keeping import Keeper, add_task, enter, settings_of, titles
 from todo_app.database import own_connection
 from todo_app.errors import InvalidInputError
 
@@ -214,10 +213,10 @@ def test_an_upgrade_cannot_begin_while_a_restore_waits(
 ) -> None:
     run_id = keeper.plan(backed_up.slug)
     with closing(psycopg2.connect(ops_url)) as open_, open_.cursor() as cursor:
-        enter(cursor, backed_up)
+        enter(cursor, backed_up.slug)
         restoring = threading.Thread(target=keeper.work, args=(run_id,))
         restoring.start()
-        wait_for_scratch(keeper)
+        wait_until(lambda: keeper.schemas("restoring"), 30)
         outcome = try_to_move(keeper.app, backed_up.schema_name, "0001")
         assert (outcome.state, outcome.retry) == ("failed", True)
         # The tenant is served meanwhile.
@@ -233,24 +232,10 @@ def test_a_transaction_that_never_ends(
     monkeypatch.setattr(swap, "PATIENCE_SECONDS", 0.5)
     monkeypatch.setattr(job, "MAX_ATTEMPTS", 1)
     with closing(psycopg2.connect(ops_url)) as open_, open_.cursor() as cursor:
-        enter(cursor, backed_up)
+        enter(cursor, backed_up.slug)
         error = assert_untouched(keeper, backed_up, lambda: keeper.restore(backed_up.slug))
     assert "has run all the time" in error
     assert_next_try_works(keeper, backed_up)
-
-
-def enter(cursor: Any, company: Company) -> None:
-    """Begin a transaction of a tenant, as a request does."""
-    cursor.execute(
-        "SELECT * FROM public.enter_tenant('slug', %s, NULL, '0001', false, NULL)", (company.slug,)
-    )
-
-
-def wait_for_scratch(keeper: Keeper) -> None:
-    ends = time.monotonic() + 30
-    while not keeper.schemas("restoring"):
-        assert time.monotonic() < ends
-        time.sleep(0.02)
 
 
 @pytest.fixture
