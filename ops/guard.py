@@ -43,6 +43,16 @@ class OperatorGuard:
             )
         if not is_valid:
             raise UnauthenticatedError
-        if not allowed:
-            raise ForbiddenError(f"This token lacks the scope {self.scope}.")
+        g.scopes = operator.scopes
+        need_scope(self.scope)
         g.caller = f"operator:{operator.name}"
+
+
+def need_scope(scope: str) -> None:
+    """Check that the operator's token has a scope that only the view knows.
+
+    Raises:
+        ForbiddenError: it has not.
+    """
+    if scope not in g.scopes:
+        raise ForbiddenError(f"This token lacks the scope {scope}.")

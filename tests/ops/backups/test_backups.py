@@ -10,9 +10,11 @@ import pyrage
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from flask.testing import FlaskClient
 
 from ops.archives.models import COMPLETE, INCOMPLETE
 from ops.backups import job, tasks
+from ops.operators import job as operators
 from ops.runs.job import RunUnderwayError
 from ops.upgrades.locks import lock_tenant
 from tests.factories import Company, Operator, wait_until
@@ -293,3 +295,18 @@ def test_without_a_storage_nothing_begins(app: Flask, cc: Operator, acme: Compan
             assert tasks.back_up_all() == tasks.close() == tasks.prune() == tasks.NO_STORAGE
     finally:
         app.config["SETTINGS"] = settings
+
+
+def test_each_kind_of_run_takes_a_scope_of_its_own(
+    app: Flask, client: FlaskClient, cc: Operator, acme: Company
+) -> None:
+    run_id = cc.post("/cc/backups/", {"tenants": [acme.slug]}).json["id"]
+    with app.app_context(), operations(), transaction():
+        name = f"upgrader of {acme.slug}"
+        token = operators.create(name, [operators.TENANTS_READ, operators.UPGRADES_RUN], None)
+    upgrader = Operator(client, token)
+    assert upgrader.post("/cc/backups/", {"tenants": [acme.slug]}).status_code == 403
+    for action in ("cancel", "resume"):
+        answer = upgrader.post(f"/cc/runs/{run_id}/{action}")
+        assert (answer.status_code, "backups:run" in answer.json["detail"]) == (403, True)
+    cc.post(f"/cc/runs/{run_id}/cancel")
