@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from ops.archives.models import COMPLETE, INCOMPLETE, RUNNING, ArchiveRow, BackupSet
 from ops.archives.storage import Storage
@@ -17,8 +18,9 @@ from ops.backups.verify import verifying
 from ops.runs import job as runs
 from ops.runs.job import Limits, Member
 from ops.runs.kinds import performs
+from ops.runs.models import FAILED as RUN_FAILED
 from ops.runs.models import RUNNING as RUN_RUNNING
-from ops.runs.models import SKIPPED, Run, RunItem
+from ops.runs.models import SKIPPED, STOPPED, Run, RunItem
 from ops.runs.work import TASK_SECONDS_PARAM, Performing
 from todo_app.config import Settings
 from todo_app.database import db
@@ -37,6 +39,11 @@ LONGEST_SNAPSHOT_SECONDS = 3600.0
 
 SETS_ORDER_BY = {"created_at": BackupSet.created_at, "name": BackupSet.name}
 ARCHIVES_ORDER_BY = {"slug": ArchiveRow.slug, "taken_at": ArchiveRow.taken_at}
+
+TELLING_KINDS = (KIND, "restores")
+TELL_WITHIN = timedelta(days=1)
+TOLD = "told"
+"""Marks the params of a run of whose failures the operator has been told."""
 
 NAMED = 20
 """Tenants that a mail names."""
@@ -259,6 +266,36 @@ def _told(set_: BackupSet) -> str:
             f"Try these again: flask runs resume {set_.run_id} --failed",
         ]
     )
+
+
+def tell_failures(settings: Settings) -> list[int]:
+    """Mail the operator what failed in verifications, drills and restores; sets tell by themselves.
+
+    Returns:
+        The runs that were told, each once.
+    """
+    if not settings.operator_mail:
+        return []
+    told = sa.literal({TOLD: True}, JSONB)
+    statement = (
+        sa.update(Run)
+        .where(
+            Run.kind.in_(TELLING_KINDS),
+            Run.state.in_((RUN_FAILED, STOPPED)),
+            Run.finished_at > sa.func.now() - TELL_WITHIN,
+            Run.params["action"].astext != CREATE,
+            ~Run.params.has_key(TOLD),
+        )
+        .values(params=Run.params.concat(told))
+        .returning(Run.id, Run.title, Run.state)
+        .execution_options(synchronize_session=False)
+    )
+    found = db.session.execute(statement).all()
+    for run in found:
+        lines = [f"{item.slug}: {item.error}" for item in runs.failures(run.id)[:NAMED]]
+        text = "\n".join([*lines, "", f"All of it: flask runs show {run.id}"])
+        send_mail(settings.operator_mail, f"Run {run.id} ({run.title}) {run.state}", text)
+    return [run.id for run in found]
 
 
 def get(name: str) -> BackupSet:

@@ -41,13 +41,16 @@ def back_up_all() -> str:
 
 @shared_task(name="ops.backups.tasks.close")
 def close() -> str:
-    """Finish the sets whose runs are over."""
+    """Finish the sets whose runs are over, and tell the operator of what failed."""
     settings: Settings = current_app.config["SETTINGS"]
     if not settings.backup_url:
         return NO_STORAGE
+    # Apart, for the first needs no storage.
     with operations(), transaction():
-        closed = [f"{set_.name} is {set_.state}" for set_ in job.close(settings)]
-    return "; ".join(closed) or "nothing to close"
+        done = [f"run {run_id} was told" for run_id in job.tell_failures(settings)]
+    with operations(), transaction():
+        done += [f"{set_.name} is {set_.state}" for set_ in job.close(settings)]
+    return "; ".join(done) or "nothing to close"
 
 
 @shared_task(name="ops.backups.tasks.prune")

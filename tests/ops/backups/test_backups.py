@@ -310,3 +310,25 @@ def test_each_kind_of_run_takes_a_scope_of_its_own(
         answer = upgrader.post(f"/cc/runs/{run_id}/{action}")
         assert (answer.status_code, "backups:run" in answer.json["detail"]) == (403, True)
     cc.post(f"/cc/runs/{run_id}/cancel")
+
+
+def test_operators_hear_of_a_damaged_archive_once(app: Flask, acme: Company) -> None:
+    archive = create(app, acme.slug)
+    (directory(app) / archive.name).unlink()
+    assert backups(app, "verify", set_of(app, archive), "--inline").exit_code == 1
+    settings = app.config["SETTINGS"]
+    app.config["SETTINGS"] = dataclasses.replace(settings, operator_mail="ops@example.com")
+    try:
+        with app.app_context():
+            assert "was told" in tasks.close()
+            assert "was told" not in tasks.close()
+            with operations():
+                mails = db.session.scalars(
+                    sa.text(
+                        "SELECT payload->>'text' FROM public.outbox WHERE payload->>'text' LIKE :x"
+                    ),
+                    {"x": f"{acme.slug}: %is not in the storage%"},
+                ).all()
+    finally:
+        app.config["SETTINGS"] = settings
+    assert len(mails) == 1
