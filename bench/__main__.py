@@ -7,7 +7,7 @@ import sys
 import click
 from rich.console import Console
 
-from bench import create, many_tenants, upgrade, users
+from bench import archives, create, many_tenants, upgrade, users
 from bench.installation import InstallationError, installation
 from bench.load import LoadError, installed_driver
 from bench.result import Options
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "users": users.run,
     "create": create.run,
     "upgrade": upgrade.run,
+    "archives": archives.run,
     "tenants-1000": many_tenants.run,
 }
 UNDER_LOAD = ("users", "tenants-1000")
@@ -32,12 +33,17 @@ DEFAULTS = Options()
 @click.option(
     "--tenants", type=click.IntRange(1, 100_000), default=DEFAULTS.tenants, show_default=True
 )
-def main(name: str | None, as_json: bool, rounds: int, seconds: int, tenants: int) -> None:
+@click.option(
+    "--megabytes", type=click.IntRange(1, 100_000), default=DEFAULTS.megabytes, show_default=True
+)
+def main(
+    name: str | None, as_json: bool, rounds: int, seconds: int, tenants: int, megabytes: int
+) -> None:
     """Run the benchmark NAME, or all, on an installation that is made for it and goes with it.
 
     Whether a ratio keeps its target is for the reader: the exit code is 0 once all is measured.
     """
-    options = Options(rounds, seconds, tenants)
+    options = Options(rounds, seconds, tenants, megabytes)
     # The table is for people: it leaves standard output to the JSON where that is asked for.
     console = Console(stderr=as_json)
     try:

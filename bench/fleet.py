@@ -8,14 +8,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from bench.installation import READY_TIMEOUT, ROOT, WORKERS, Installation, InstallationError
-from ops.local.child import Child
-from ops.roles import command
+from bench.installation import ROOT, Installation, InstallationError
 from ops.upgrades.script import head
 
 PARTS = ("bench", "todo_app", "ops", "migrations", "wsgi.py", "celeryconfig.py")
@@ -64,26 +61,9 @@ class Fleet:
         revision = REVISION.format(name=self.after, before=self.before)
         (self.root / f"migrations/tenant/versions/{self.after}_bench.py").write_text(revision)
 
-    @contextmanager
-    def worker(self) -> Iterator[int]:
-        """Run a Celery worker as the role `worker` is run, with `WORKERS` processes.
-
-        Yields:
-            Its process id.
-        """
-        env = {**self.installation.env, "WORKER_CONCURRENCY": str(WORKERS)}
-        argv = command("worker", env)
-        log_dir = self.installation.directory
-        child = Child("worker", argv, log_dir=log_dir, env=env, cwd=self.root)
-        try:
-            deadline = time.monotonic() + READY_TIMEOUT
-            while " ready." not in child.log_file.read_text():
-                if child.exit_code() is not None or time.monotonic() > deadline:
-                    raise InstallationError(f"the worker does not start:\n{child.tail()}")
-                time.sleep(0.05)
-            yield child.pid
-        finally:
-            child.stop()
+    def worker(self) -> AbstractContextManager[int]:
+        """Run a Celery worker of the copy while the block runs; yields its process id."""
+        return self.installation.worker(self.root)
 
     def python(self, *arguments: str) -> str:
         """What `python …` prints, run in the copy."""

@@ -79,15 +79,20 @@ class Installation:
         """The application in this process, for what is measured or prepared without HTTP."""
         ops.init_app(self.app)
 
-    def beside(self, database: str) -> Installation:
-        """Another installation, without tenants, in a new database of the same servers."""
+    def beside(self, database: str, **env: str) -> Installation:
+        """Another installation, without tenants, in a new database of the same servers.
+
+        Args:
+            database: its name.
+            env: further variables of its environment.
+        """
         urls = {name: make_url(self.env[name]) for name in ("DATABASE_URL", "OPS_DATABASE_URL")}
         ensure_owner(self.postgres, urls["OPS_DATABASE_URL"].password or "", database=database)
         moved = {
             name: url.set(database=database).render_as_string(hide_password=False)
             for name, url in urls.items()
         }
-        return Installation(self.directory, self.postgres, {**self.env, **moved})
+        return Installation(self.directory, self.postgres, {**self.env, **moved, **env})
 
     def tenants(self, count: int) -> list[Caller]:
         """The master administrators of `count` tenants; those that are missing are registered."""
@@ -141,6 +146,29 @@ class Installation:
         try:
             _wait(child, port)
             yield Server(f"http://{LOOPBACK}:{port}", child.pid)
+        finally:
+            child.stop()
+
+    @contextmanager
+    def worker(self, root: Path = ROOT) -> Iterator[int]:
+        """Run a Celery worker as the role `worker` is run, with `WORKERS` processes.
+
+        Args:
+            root: of the code that it runs.
+
+        Yields:
+            Its process id.
+        """
+        env = {**self.env, "WORKER_CONCURRENCY": str(WORKERS)}
+        argv = command("worker", env)
+        child = Child("worker", argv, log_dir=self.directory, env=env, cwd=root)
+        try:
+            deadline = time.monotonic() + READY_TIMEOUT
+            while " ready." not in child.log_file.read_text():
+                if child.exit_code() is not None or time.monotonic() > deadline:
+                    raise InstallationError(f"the worker does not start:\n{child.tail()}")
+                time.sleep(0.05)
+            yield child.pid
         finally:
             child.stop()
 

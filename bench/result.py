@@ -33,6 +33,8 @@ class Options:
     """Length of a turn under load."""
     tenants: int = 1000
     """What `many tenants` means."""
+    megabytes: int = 1000
+    """What `a large tenant` means."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ops.local.cli import up
 from ops.monitor.routes import metrics
 from ops.operators.cli import operators
 from ops.restores import cli as restores_cli
-from ops.restores.routes import restores
+from ops.restores.routes import restores as restores_routes
 from ops.routes import cc
 from ops.runs.cli import runs
 from ops.runs.routes import runs as runs_routes
@@ -46,7 +46,7 @@ def init_app(app: Flask) -> Celery:
         tenants.add_command(command)
     api = app.extensions["api"]
     api.spec.components.security_scheme("operator", {"type": "http", "scheme": "bearer"})
-    for blueprint in (runs_routes, backups_routes, restores, account, cc):
+    for blueprint in (runs_routes, backups_routes, restores_routes, account, cc):
         api.register_blueprint(blueprint)
     app.register_blueprint(metrics)
     return celery

@@ -112,7 +112,10 @@ def test_processes_of_the_database(postgres: PostgresServer, app: object) -> Non
 )
 def test_all_benchmarks_end_with_one_json_object_each() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bench", "--json", "--rounds=1", "--seconds=1", "--tenants=12"],
+        [
+            *(sys.executable, "-m", "bench", "--json"),
+            *("--rounds=1", "--seconds=1", "--tenants=12", "--megabytes=2"),
+        ],
         cwd=ROOT,
         env={"PATH": search_path()},
         capture_output=True,
@@ -121,7 +124,7 @@ def test_all_benchmarks_end_with_one_json_object_each() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    users, create, upgrade, tenants = (json.loads(line) for line in done.stdout.splitlines())
+    users, create, upgrade, archives, tenants = map(json.loads, done.stdout.splitlines())
     assert users["name"] == "users"
     assert set(users["ratios"]) == {"app/floor", "floor/app, processor time"}
     assert set(users["figures"]) >= {"floor", "app"}
@@ -140,9 +143,23 @@ def test_all_benchmarks_end_with_one_json_object_each() -> None:
         *(f"nobody behind/{other}, {n} tenants" for other in ("1 s", "import") for n in (12, 120)),
     }
     assert upgrade["figures"]["worker, after the last fan-out"]["processes"] == 2
+    assert archives["name"] == "archives"
+    assert set(archives["ratios"]) == {
+        *(f"archive/plain COPY, {count} tenants" for count in (10, 12, "12 wide")),
+        *(f"pg_dump -n/archive, {count} tenants" for count in (10, 12, "12 wide")),
+        "archive, 12 tenants/10 tenants",
+        "archive/pg_dump -Fc, throughput",
+        "archive/pg_dump -Z0, our codec, throughput",
+        "restore/pg_restore, throughput",
+        *(f"peak memory of {way}/200 MiB" for way in ("archive", "restore")),
+    }
+    assert archives["figures"]["set of all tenants, median"]["tenants"] == 12
+    dumps = [row for name, row in archives["figures"].items() if name.startswith("pg_dump of ")]
+    assert all(row["tables"] > 12 * tables for row, tables in zip(dumps, (7, 17), strict=True))
+    assert archives["figures"]["archive, bulk, last turn"]["text MiB"] == pytest.approx(2, rel=0.2)
     assert tenants["name"] == "tenants-1000"
     assert set(tenants["ratios"]) == {"all tenants/one tenant"}
     assert tenants["figures"]["backends, in the end"]["private MiB"] > 0
-    for result in (users, create, upgrade, tenants):
+    for result in (users, create, upgrade, archives, tenants):
         assert all(ratio > 0 for ratio in result["ratios"].values())
     assert "processor time" in done.stderr  # the tables, for people

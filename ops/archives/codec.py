@@ -6,11 +6,12 @@ a pipe between; its errors are raised where the stream is written or read, and i
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from typing import Any, Protocol, Self
 
@@ -28,12 +29,15 @@ from ops.archives.errors import (
 from ops.archives.keys import NO_MATCH
 from todo_app.errors import InvalidInputError, first_line
 
-LEVEL = 3
+LEVEL = 2
+"""A tenth faster than 3, for three hundredths more bytes."""
 WINDOW_BYTES = 8 * 1024 * 1024
 """Most that a frame may want of our memory; ours want 2 MiB."""
 AGE_MAGIC = b"age-encryption.org/v1"
 
 READ_BYTES = 64 * 1024
+PIPE_BYTES = 1024 * 1024
+"""So that neither end of a pipe waits for the other all the time."""
 STEP_BYTES = 512
 """What is decompressed at once. Zeros come out 32,768 times as long: 16 MiB."""
 
@@ -257,6 +261,8 @@ class _Age:
     def __init__(self, stream: Readable | Writable) -> None:
         self._stream = _Keeping(stream)
         reader, writer = os.pipe()
+        with suppress(OSError, AttributeError):  # not on every system, and not above its limit
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._reader, self._writer = FileIO(reader, "rb"), FileIO(writer, "wb")
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="age", daemon=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -11,8 +12,9 @@ import sqlalchemy as sa
 from ops.archives.manifest import ForeignKey, Sequence, Table, TableSum
 from todo_app.database import quote_identifier
 
-PART_BYTES = 8 * 1024 * 1024
-"""Most of a table that is held in memory."""
+PART_BYTES = 512 * 1024
+"""Most of a table that is held in memory. So little that PostgreSQL sends the next rows while these
+are compressed."""
 
 TEXT_FORMAT = (
     "SET LOCAL client_encoding TO 'UTF8'; SET LOCAL DateStyle TO 'ISO, YMD';"
@@ -109,15 +111,17 @@ def copy_out(
         cursor: of psycopg2, in a transaction with `TEXT_FORMAT`.
         schema_name: of the table.
         table: which one.
-        write: is given parts of at most `PART_BYTES` and one row more; none where there are no
-            rows.
+        write: is given parts of at most `PART_BYTES`, or one row; none where there are no rows.
     """
     parts = _Parts(write)
+    # psycopg2 gives row by row: a Python function for each would take longer than their hash.
+    buffered = io.BufferedWriter(parts, PART_BYTES)
     source = f"{quote_identifier(schema_name)}.{quote_identifier(table.name)}"
     order = ", ".join(_order(table, column) for column in table.key) or "t::text"
     select = f"SELECT {_list(table.columns)} FROM {source} AS t ORDER BY {order}"  # noqa: S608
-    cursor.copy_expert(f"COPY ({select}) TO STDOUT", parts)
-    return parts.end()
+    cursor.copy_expert(f"COPY ({select}) TO STDOUT", buffered)
+    buffered.flush()
+    return parts.sum(cursor.rowcount)
 
 
 def copy_in(cursor: Any, schema_name: str, table: Table, source: Readable) -> TableSum:
@@ -146,35 +150,27 @@ def _list(names: tuple[str, ...]) -> str:
     return ", ".join(quote_identifier(name) for name in names)
 
 
-class _Parts:
-    """Takes rows one by one, as psycopg2 gives them, and hands them on in parts."""
+class _Parts(io.RawIOBase):
+    """Sums parts of a table's text up, and hands them on."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
-        self._part = bytearray()
         self._hash = hashlib.sha256()
-        self._rows = 0
         self._bytes = 0
 
-    def write(self, row: bytes) -> None:
-        """Take one row."""
-        self._part += row
-        if len(self._part) >= PART_BYTES:
-            self._hand_on()
+    def writable(self) -> bool:
+        return True
 
-    def _hand_on(self) -> None:
-        part = bytes(self._part)
-        self._part.clear()
+    def write(self, rows: Any, /) -> int:
+        part = bytes(rows)
         self._hash.update(part)
-        self._rows += part.count(b"\n")
         self._bytes += len(part)
         self._write(part)
+        return len(part)
 
-    def end(self) -> TableSum:
-        """Hand on the rest."""
-        if self._part:
-            self._hand_on()
-        return TableSum(self._rows, self._bytes, self._hash.hexdigest())
+    def sum(self, rows: int) -> TableSum:
+        """Of all that was written."""
+        return TableSum(rows, self._bytes, self._hash.hexdigest())
 
 
 class Summed:

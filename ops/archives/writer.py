@@ -76,8 +76,8 @@ def _write(connection: sa.Connection, schema_name: str, tar: _Tar) -> tuple[Head
     header = _header(connection, schema_name)
     keys = copying.foreign_keys(connection, schema_name)
     members = {
-        HEADER: tar.add(HEADER, header.to_json()),
-        SCHEMA: tar.add(SCHEMA, _schema_sql(schema_name, header.revision).encode()),
+        HEADER: tar.describe(HEADER, header.to_json()),
+        SCHEMA: tar.describe(SCHEMA, _schema_sql(schema_name, header.revision).encode()),
     }
     driver_connection: Any = connection.connection
     sums = {}
@@ -88,7 +88,7 @@ def _write(connection: sa.Connection, schema_name: str, tar: _Tar) -> tuple[Head
             parts.end()
     sequences = tuple(copying.sequences(connection, schema_name))
     restore = "\n".join(_restore_sql(schema_name, header.tables, keys, sequences))
-    members[RESTORE] = tar.add(RESTORE, f"{restore}\n".encode())
+    members[RESTORE] = tar.describe(RESTORE, f"{restore}\n".encode())
     manifest = Manifest(sums, sequences, members)
     tar.add(MANIFEST, manifest.to_json())
     tar.end()
@@ -182,19 +182,23 @@ class _Tar:
         self._out = out
         self._time = int(time.time())
 
-    def add(self, name: str, data: bytes) -> str:
+    def describe(self, name: str, data: bytes) -> str:
         """Write one file.
 
         Returns:
             Its SHA-256.
         """
+        self.add(name, data)
+        return hashlib.sha256(data).hexdigest()
+
+    def add(self, name: str, data: bytes) -> None:
+        """Write one file, whose hash nobody asks for."""
         info = tarfile.TarInfo(name)
         info.size = len(data)
         info.mtime = self._time
         self._out.write(info.tobuf(tarfile.USTAR_FORMAT))
         self._out.write(data)
         self._out.write(bytes(-len(data) % BLOCK))
-        return hashlib.sha256(data).hexdigest()
 
     def end(self) -> None:
         """Write the end, which is two empty blocks."""

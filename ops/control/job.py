@@ -94,8 +94,8 @@ def _grant(connection: sa.Connection, settings: Settings, api_url: URL) -> None:
 
 def _check_tenants_have_roles(connection: sa.Connection) -> None:
     statement = sa.text(
-        "SELECT slug FROM public.tenants AS t WHERE NOT EXISTS"
-        " (SELECT FROM pg_roles WHERE rolname = t.schema_name) LIMIT 1"
+        "SELECT slug FROM public.tenants AS t WHERE t.state IN ('active', 'suspended')"
+        " AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = t.schema_name) LIMIT 1"
     )
     slug = connection.execute(statement).scalar()
     if slug is not None:

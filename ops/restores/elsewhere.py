@@ -21,6 +21,7 @@ from todo_app.errors import ConflictError, InvalidInputError, UnavailableError, 
 
 PASSWORD_VARIABLE = "DEST_DB_PASSWORD"  # noqa: S105 (the name of a variable)
 CONNECT_SECONDS = 5
+POSTGRES_PORT = 5432
 
 
 class DestinationInUseError(ConflictError):
@@ -75,7 +76,7 @@ def environment(url: str, settings: Settings, environ: Mapping[str, str]) -> dic
 
 
 def _place(url: URL) -> tuple[object, ...]:
-    return (url.host, url.port or 5432, url.database, url.query)
+    return (url.host, url.port or POSTGRES_PORT, url.database)
 
 
 def _check_empty(url: URL) -> None:
@@ -97,7 +98,7 @@ def _check_empty(url: URL) -> None:
                 )
 
 
-def commands(set_name: str) -> list[list[str]]:
+def _commands(set_name: str) -> list[list[str]]:
     """What is run in the destination, one after the other."""
     return [
         ["control", "upgrade"],
@@ -112,7 +113,7 @@ def run(set_name: str, env: Mapping[str, str]) -> Iterator[tuple[list[str], int]
     Yields:
         Each command, and its exit code.
     """
-    for command in commands(set_name):
+    for command in _commands(set_name):
         argv = [sys.executable, "-m", "flask", *command]
         done = subprocess.run(argv, env=dict(env), cwd=os.getcwd(), check=False)  # noqa: S603
         yield command, done.returncode

@@ -120,8 +120,10 @@ def target_of(archive: ArchiveRow) -> Tenant:
     return tenant
 
 
-def new_target(archive: ArchiveRow, slug: str) -> Tenant:
-    """A new tenant for an archive.
+def provision(slug: str, name: str) -> Tenant:
+    """A new tenant that nobody can use yet, with an empty schema.
+
+    What an earlier attempt has left is taken again.
 
     Raises:
         SlugTakenError, InvalidInputError: the slug is taken or cannot be used.
@@ -129,16 +131,8 @@ def new_target(archive: ArchiveRow, slug: str) -> Tenant:
     begun = db.session.scalars(
         sa.select(Tenant).where(Tenant.slug == slug, Tenant.state == PROVISIONING)
     ).one_or_none()
-    # What an earlier attempt has left is filled by this one.
-    return begun or provision(slug, archive.slug)
-
-
-def provision(slug: str, name: str) -> Tenant:
-    """A new tenant that nobody can use yet, with an empty schema.
-
-    Raises:
-        SlugTakenError, InvalidInputError: the slug is taken or cannot be used.
-    """
+    if begun is not None:
+        return begun
     tenant = service.create(name, slug)
     tenant.state = PROVISIONING
     db.session.flush()

@@ -15,6 +15,7 @@ import structlog
 from ops.archives.models import ArchiveRow
 from ops.archives.storage import Storage
 from ops.backups import job as backups
+from ops.backups.take import SetRef
 from ops.restores import clone, drill, find, restore, shelve
 from ops.restores.models import ReplacedSchema
 from ops.restores.swap import ClaimLostError, NeverQuietError
@@ -43,7 +44,7 @@ DRILL = "drill"
 CLONE = "clone"
 ARCHIVE = "archive"
 
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = Limits.max_attempts
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +109,7 @@ def _member(archive: ArchiveRow, order: Order) -> Member:
     if order.tables and order.as_slug:
         raise InvalidInputError("Tables go into a schema of their own: leave out --as.")
     if order.as_slug is not None:
-        tenant = find.new_target(archive, order.as_slug)
+        tenant = find.provision(order.as_slug, archive.slug)
     elif order.tables:
         tenant = service.get(archive.slug if order.slug is None else order.slug)
     else:
@@ -240,7 +241,7 @@ def _work(params: Mapping[str, Any], settings: Settings) -> Callable[[Item], dic
     if action == DRILL:
         return partial(drill.drill, storage=storage, settings=settings)
     if action == ARCHIVE:
-        set_ = shelve.SetRef(params["set_id"], params["set"])
+        set_ = SetRef(params["set_id"], params["set"])
         return partial(shelve.shelve, storage=storage, settings=settings, set_=set_)
     return partial(
         restore.restore,

@@ -195,5 +195,5 @@ def bring_to_head(
     timeouts = Timeouts(settings.upgrade_lock_timeout, settings.upgrade_statement_timeout)
     target = head()
     for step in steps(revision, target):
-        move._take(connection, schema_name, step, timeouts)
+        move.take_step(connection, schema_name, step, timeouts)
     return target

@@ -77,15 +77,16 @@ def put_in_place(
         stack.enter_context(lock_tenant(connection, live))
         tenant = _tenant(connection, item.tenant_id)
         has_data = tenant.state in WITH_DATA
+        has_people = has_data and bool(tenant.revision)
         if tenant.state == ARCHIVED:
             stack.enter_context(_home(connection, live))
         name = stack.enter_context(scratch.scratch())
         role = scratch.grantee(connection, settings, live)
         filled = fill(connection, source, name, role, settings, progress)
-        deleted = people.deleted_since(connection, live, name) if has_data else []
+        deleted = people.deleted_since(connection, live, name) if has_people else []
 
         def carry_over() -> None:
-            if has_data:
+            if has_people:
                 people.carry_over(connection, live, name, keep_deleted=not with_deleted)
             else:
                 people.forget_sessions(connection, name)
@@ -209,9 +210,14 @@ def undo(item: Item, settings: Settings) -> dict[str, Any]:
         versions = read_versions(connection, [incoming])
         revision = bring_to_head(connection, incoming, versions.get(incoming, ""), settings)
 
+        has_people = bool(_tenant(connection, item.tenant_id).revision)
+
         def carry_over() -> None:
-            # Whoever came after the backup has no row now: that does not mean deleted.
-            people.carry_over(connection, live, incoming, missing_too=False)
+            if has_people:
+                # Whoever came after the backup has no row now: that does not mean deleted.
+                people.carry_over(connection, live, incoming, missing_too=False)
+            else:
+                people.forget_sessions(connection, incoming)
 
         carry_over()
         was_undo = kept.archive.startswith(UNDO)

@@ -28,14 +28,24 @@ INDEXES_ARE_REBUILT_FROM = 20_000
 
 INDEX_MEMORY = "256MB"
 
+# Tables by pg_depend, which has an index for it; those with partitions keep what they have.
+_TABLES = (
+    "WITH t AS MATERIALIZED (SELECT c.oid, c.relname::text FROM pg_depend AS d"
+    "  JOIN pg_class AS c ON c.oid = d.objid AND c.relkind = 'r' AND NOT c.relispartition"
+    "  WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass"
+    "  AND d.refobjid = to_regnamespace(quote_ident(:schema)))"
+)
+
+_UNIQUE_CONSTRAINTS = sa.text(
+    f"{_TABLES} SELECT t.relname, k.conname::text, pg_get_constraintdef(k.oid)"  # noqa: S608
+    " FROM t JOIN pg_constraint AS k ON k.conrelid = t.oid AND k.contype IN ('p', 'u', 'x')"
+    " WHERE t.relname <> :version_table ORDER BY k.oid"
+)
+
 _PLAIN_INDEXES = sa.text(
-    "SELECT c.relname::text AS name, pg_get_indexdef(c.oid) AS definition"
-    " FROM pg_depend AS d JOIN pg_class AS t ON t.oid = d.objid AND t.relkind = 'r'"
-    "  AND NOT t.relispartition"
-    " JOIN pg_index AS i ON i.indrelid = t.oid JOIN pg_class AS c ON c.oid = i.indexrelid"
-    " WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass"
-    " AND d.refobjid = to_regnamespace(quote_ident(:schema))"
-    " AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = c.oid)"
+    f"{_TABLES} SELECT c.relname::text AS name, pg_get_indexdef(c.oid) AS definition"  # noqa: S608
+    " FROM t JOIN pg_index AS i ON i.indrelid = t.oid JOIN pg_class AS c ON c.oid = i.indexrelid"
+    " WHERE NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = c.oid)"
     " ORDER BY c.oid"
 )
 
@@ -52,9 +62,9 @@ def scratch() -> Iterator[str]:
 
     The schemas of restores that were killed are dropped before: others may be behind their lock.
     """
-    drop_left_behind()
     name = scratch_name()
     with own_connection() as guard, lock_schema(guard, name):
+        drop_left_behind(guard)
         try:
             yield name
         finally:
@@ -69,20 +79,23 @@ def _exists(connection: sa.Connection, name: str) -> bool:
     return bool(connection.execute(statement, {"name": name}).scalar_one())
 
 
-def drop_left_behind() -> list[str]:
+def drop_left_behind(connection: sa.Connection) -> list[str]:
     """Drop the schemas of restores that were killed, and of tenants that are gone.
+
+    Args:
+        connection: an own one, in autocommit mode.
 
     Returns:
         Their names.
     """
     dropped = []
-    with own_connection() as connection:
-        for name in connection.scalars(LEFT_BEHIND).all():
-            with suppress(BusyError), lock_schema(connection, name):
-                # It may have got its place since.
-                if name in connection.scalars(LEFT_BEHIND).all():
-                    drop_schema(name)
-                    dropped.append(name)
+    for name in connection.scalars(LEFT_BEHIND).all():
+        # Another process may be dropping it, too; what is left is dropped the next time.
+        with suppress(BusyError, sa.exc.DBAPIError), lock_schema(connection, name):
+            # It may have got its place since.
+            if name in connection.scalars(LEFT_BEHIND).all():
+                drop_schema(name)
+                dropped.append(name)
     return dropped
 
 
@@ -97,8 +110,14 @@ def grantee(connection: sa.Connection, settings: Settings, schema_name: str) -> 
 
 @contextmanager
 def text_transaction(connection: sa.Connection, end: str = "COMMIT") -> Iterator[None]:
-    """A transaction whose text is the same on every server, and that no timeout ends."""
-    connection.exec_driver_sql(f"BEGIN; SET LOCAL statement_timeout TO 0; {TEXT_FORMAT}")
+    """A transaction whose text is the same on every server, and that no timeout ends.
+
+    Where this process is killed, the server does not go on with what it was doing.
+    """
+    connection.exec_driver_sql(
+        "BEGIN; SET LOCAL statement_timeout TO 0;"
+        f" SET LOCAL client_connection_check_interval TO '1s'; {TEXT_FORMAT}"
+    )
     try:
         yield
         connection.exec_driver_sql(end)
@@ -175,18 +194,17 @@ def _difference(name: str, theirs: Table | None, ours: Table | None) -> str | No
 
 
 class Loosened(NamedTuple):
-    """What was taken away for a load."""
+    """What was taken away for a load, as the statements that bring it back."""
 
-    foreign_keys: Sequence[tuple[str, str, str]]
-    """Table, name and definition."""
     indexes: Sequence[str]
-    """As statements."""
+    """Those of unique constraints included."""
+    foreign_keys: Sequence[str]
 
 
 def loosen(
     connection: sa.Connection, schema_name: str, tables: Sequence[Table], *, rows: int
 ) -> Loosened:
-    """Empty the tables, and take away the foreign keys and, for many rows, the plain indexes.
+    """Empty the tables, and take away the foreign keys and, for many rows, the indexes.
 
     Without foreign keys the order of the tables does not matter. All within the transaction of
     `build`, in which nobody else can see the schema.
@@ -195,34 +213,44 @@ def loosen(
         (key.table, key.name, key.definition)
         for key in copying.foreign_keys(connection, schema_name)
     ]
-    indexes: list[tuple[str, str]] = []
+    unique: list[tuple[str, str, str]] = []
+    plain: list[tuple[str, str]] = []
     if rows >= INDEXES_ARE_REBUILT_FROM:
-        found = connection.execute(_PLAIN_INDEXES, {"schema": schema_name})
-        indexes = [(row.name, row.definition) for row in found]
+        names = {"schema": schema_name}
+        found = connection.execute(_PLAIN_INDEXES, names)
+        plain = [(row.name, row.definition) for row in found]
+        names["version_table"] = VERSION_TABLE
+        unique = [
+            (row[0], row[1], row[2]) for row in connection.execute(_UNIQUE_CONSTRAINTS, names)
+        ]
+    # A foreign key leans on the unique constraint that it names, hence first.
     statements = [
         f"ALTER TABLE {quote_identifier(table)} DROP CONSTRAINT {quote_identifier(name)};"
-        for table, name, _ in keys
+        for table, name, _ in [*keys, *unique]
     ]
-    if indexes:
+    if plain:
+        statements.append(f"DROP INDEX {_list([name for name, _ in plain])};")
+    if unique or plain:
         statements.append(f"SET LOCAL maintenance_work_mem TO '{INDEX_MEMORY}';")
-        statements.append(f"DROP INDEX {_list([name for name, _ in indexes])};")
     if tables:
         # Revisions seed rows, and the archive has them.
-        names = _list([table.name for table in tables])
-        statements.append(f"TRUNCATE {names} RESTART IDENTITY;")
+        statements.append(f"TRUNCATE {_list([table.name for table in tables])} RESTART IDENTITY;")
     run(connection, "\n".join(statements))
-    return Loosened(keys, [definition for _, definition in indexes])
+    indexes = [*map(_add, unique), *(f"{definition};" for _, definition in plain)]
+    return Loosened(indexes, list(map(_add, keys)))
+
+
+def _add(constraint: tuple[str, str, str]) -> str:
+    table, name, definition = constraint
+    return (
+        f"ALTER TABLE {quote_identifier(table)} ADD CONSTRAINT {quote_identifier(name)}"
+        f" {definition};"
+    )
 
 
 def tighten(connection: sa.Connection, loosened: Loosened) -> None:
-    """Bring back what `loosen` took away; the foreign keys are checked."""
-    statements = [f"{definition};" for definition in loosened.indexes]
-    statements += [
-        f"ALTER TABLE {quote_identifier(table)} ADD CONSTRAINT {quote_identifier(name)}"
-        f" {definition};"
-        for table, name, definition in loosened.foreign_keys
-    ]
-    run(connection, "\n".join(statements))
+    """Bring back what `loosen` took away; uniqueness and foreign keys are checked."""
+    run(connection, "\n".join([*loosened.indexes, *loosened.foreign_keys]))
 
 
 def keep_only(connection: sa.Connection, schema_name: str, tables: Sequence[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +14,9 @@ from ops.archives.models import BackupSet
 from ops.archives.storage import Storage
 from ops.backups.take import SetRef, take
 from ops.backups.verify import verify
+from ops.restores.find import WITH_DATA
 from ops.restores.models import ReplacedSchema
+from ops.restores.scratch import drop_left_behind
 from ops.restores.swap import wait_for_requests
 from ops.restores.sweep import drop_kept
 from ops.runs.claims import Item
@@ -22,10 +26,9 @@ from todo_app.config import Settings
 from todo_app.database import db, own_connection
 from todo_app.tenancy import TenantNotFoundError
 from todo_app.tenants.models import ARCHIVED, SUSPENDED, Tenant
+from todo_app.tenants.service import TenantStateError
 
 TENANTS = Tenant.__table__
-
-__all__ = ["SetRef", "new_set", "shelve"]
 
 
 def new_set(actor: str) -> BackupSet:
@@ -57,6 +60,9 @@ def shelve(item: Item, storage: Storage, settings: Settings, set_: SetRef) -> di
         if _state(connection, item) != ARCHIVED:
             result = _take(connection, item, storage, settings, set_)
         with lock_tenant(connection, item.schema_name):
+            # Asked once more: while this process stood still, the tenant may have come back.
+            if _state(connection, item) != ARCHIVED:
+                raise TenantStateError("The tenant is archived no longer: it was not dropped.")
             _drop(connection, item)
     return result
 
@@ -65,25 +71,27 @@ def _take(
     connection: sa.Connection, item: Item, storage: Storage, settings: Settings, set_: SetRef
 ) -> dict[str, Any]:
     # Nothing may be written after the archive's snapshot, or it would be lost.
-    _set_state(connection, item, SUSPENDED)
+    _change_state(connection, item, WITH_DATA, SUSPENDED)
     try:
         wait_for_requests(connection, item.schema_name)
         taken = take(connection, storage, settings, set_, item.schema_name)
         if taken is None:
             raise TenantNotFoundError("The tenant is gone.")
         rows = verify(connection, storage, settings, taken.name)
+        _change_state(connection, item, [SUSPENDED], ARCHIVED)
     except BaseException:
-        _set_state(connection, item, item.result["state"])
+        with suppress(TenantStateError):
+            _change_state(connection, item, [SUSPENDED], item.result["state"])
         raise
-    _set_state(connection, item, ARCHIVED)
     return {"archive": taken.name, "rows": rows, "bytes": taken.size}
 
 
 def _drop(connection: sa.Connection, item: Item) -> None:
     kept = sa.select(ReplacedSchema.schema_name).where(ReplacedSchema.tenant_id == item.tenant_id)
     for schema_name in connection.scalars(kept).all():
-        # Its tables name the tenant's role, which could not be dropped before them.
+        # These tables name the tenant's role, which could not be dropped before them.
         drop_kept(connection, schema_name)
+    drop_left_behind(connection)
     drop_schema(item.schema_name)
 
 
@@ -95,6 +103,8 @@ def _state(connection: sa.Connection, item: Item) -> str:
     return str(state)
 
 
-def _set_state(connection: sa.Connection, item: Item, state: str) -> None:
-    this = TENANTS.c.id == item.tenant_id
-    connection.execute(sa.update(Tenant).where(this).values(state=state))
+def _change_state(connection: sa.Connection, item: Item, before: Sequence[str], after: str) -> None:
+    this = (TENANTS.c.id == item.tenant_id) & TENANTS.c.state.in_(before)
+    changed = connection.execute(sa.update(Tenant).where(this).values(state=after))
+    if changed.rowcount != 1:
+        raise TenantStateError("Somebody has changed the tenant's state meanwhile.")

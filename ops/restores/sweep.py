@@ -34,7 +34,7 @@ def sweep() -> list[str]:
             with suppress(BusyError), lock_schema(connection, tenant):
                 if drop_kept(connection, name):
                     dropped.append(name)
-    return [*dropped, *drop_left_behind()]
+        return [*dropped, *drop_left_behind(connection)]
 
 
 def drop_kept(connection: sa.Connection, schema_name: str) -> bool:

@@ -117,7 +117,7 @@ def move(
                 before(connection, schema_name=item.schema_name)
             try:
                 for step in steps(start, target):
-                    _take(connection, item.schema_name, step, timeouts)
+                    take_step(connection, item.schema_name, step, timeouts)
                     revision = step.to_revision
             except Exception:
                 # What the step that failed has left is asked for, not assumed.
@@ -186,7 +186,12 @@ _LOOK = (
 )
 
 
-def _take(connection: sa.Connection, schema_name: str, step: Step, timeouts: Timeouts) -> None:
+def take_step(connection: sa.Connection, schema_name: str, step: Step, timeouts: Timeouts) -> None:
+    """Take a schema from one revision to the next, on a connection in autocommit mode.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the revision does not run, or waits for too long.
+    """
     if step.reads_data:
         _run_alembic(connection, schema_name, step, timeouts)
         return

@@ -17,6 +17,7 @@ from ops.local.postgres import PostgresServer, ensure_owner
 from ops.restores import elsewhere
 from tests.conftest import API_PASSWORD, OPS_PASSWORD
 from tests.factories import Company, sign_in
+from tests.ops.monitor.scraping import dispose, make_current
 from tests.ops.restores.keeping import Keeper, add_task, titles
 from todo_app import create_app
 from todo_app.errors import AppError, InvalidInputError, UnavailableError
@@ -75,11 +76,15 @@ def test_a_set_into_another_database(
         ops_database_url=postgres.url(destination, "todo_ops", OPS_PASSWORD),
     )
     there = create_app(settings)
-    ops.init_app(there)
-    person = sign_in(there.test_client(), acme.slug, acme.email)
-    assert titles(person) == ["A"]
-    add_task(person, "There")
-    assert titles(sign_in(there.test_client(), globex.slug, globex.email)) == ["G"]
+    try:
+        ops.init_app(there)
+        person = sign_in(there.test_client(), acme.slug, acme.email)
+        assert titles(person) == ["A"]
+        add_task(person, "There")
+        assert titles(sign_in(there.test_client(), globex.slug, globex.email)) == ["G"]
+    finally:
+        make_current(keeper.app)
+        dispose(there)
     assert keeper.tables_of(acme.schema_name) == before
     again = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120)
     assert again.returncode == 2

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from flask.testing import FlaskClient
 
 from ops.restores import shelve
+from ops.upgrades.script import head
 from tests.factories import Company, sign_in
+from tests.ops.moving import move_to
 from tests.ops.restores.keeping import Keeper, add_task, shown, titles
 from todo_app.database import own_connection
 
@@ -82,6 +86,23 @@ def test_an_archive_that_cannot_be_taken_leaves_the_tenant_as_it_was(
     assert titles(acme) == ["Kept"]
 
 
+def test_a_tenant_that_is_activated_while_it_is_archived_stays(
+    keeper: Keeper, acme: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = shelve.verify
+
+    def verify_and_activate(*args: Any) -> int:
+        assert keeper.invoke("tenants", "activate", acme.slug).exit_code == 0
+        add_task(acme, "Written")
+        return verify(*args)
+
+    monkeypatch.setattr(shelve, "verify", verify_and_activate)
+    done = keeper.invoke("tenants", "archive", acme.slug, "--yes", "--inline", "--json")
+    assert done.exit_code == 1
+    assert keeper.tenant(acme.slug).state == "active"
+    assert titles(acme) == ["Written"]
+
+
 def test_a_drop_that_was_stopped_halfway_goes_on(
     keeper: Keeper, acme: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,3 +120,49 @@ def test_a_drop_that_was_stopped_halfway_goes_on(
     assert run["state"] == "succeeded"
     assert not exists(keeper, acme.schema_name)
     assert keeper.restore(acme.slug)["state"] == "done"
+
+
+def test_a_new_tenant_whose_restore_fails_is_gone(keeper: Keeper, acme: Company) -> None:
+    keeper.back_up(acme.slug)
+    file = keeper.archive_file(acme.slug)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    schemas = keeper.schemas()
+    new = f"{acme.slug}-new"
+    assert keeper.restore(acme.slug, as_slug=new)["state"] == "failed"
+    assert keeper.tenant(new) is None
+    assert keeper.schemas() == schemas
+    file.write_bytes(whole)
+    keeper.sql("UPDATE public.archives SET error = NULL WHERE slug = :slug", slug=acme.slug)
+    assert keeper.restore(acme.slug, as_slug=new)["state"] == "done"
+
+
+def test_a_new_tenant_whose_worker_was_lost_is_filled_by_the_next_try(
+    keeper: Keeper, client: FlaskClient, acme: Company
+) -> None:
+    add_task(acme, "Kept")
+    keeper.back_up(acme.slug)
+    new = f"{acme.slug}-new"
+    run_id = keeper.plan(acme.slug, as_slug=new)
+    tenant = keeper.tenant(new)
+    assert tenant.state == "provisioning"
+    # Nobody can use it yet.
+    body = {"email": acme.email, "password": "x"}
+    assert client.post("/auth/login", json=body, headers={"tenant": new}).status_code == 403
+    keeper.sql("UPDATE public.ops_runs SET state = 'cancelled' WHERE id = :id", id=run_id)
+    assert keeper.restore(acme.slug, as_slug=new)["state"] == "done"
+    assert keeper.tenant(new).id == tenant.id
+    assert titles(sign_in(client, new, acme.email)) == ["Kept"]
+
+
+def test_a_tenant_without_any_revision(keeper: Keeper, acme: Company) -> None:
+    add_task(acme, "Kept")
+    keeper.back_up(acme.slug)
+    move_to(keeper.app, acme, "")
+    assert keeper.restore(acme.slug)["state"] == "done"
+    assert keeper.tenant(acme.slug).revision == head()
+    assert keeper.undo(acme.slug)["state"] == "done"
+    assert keeper.undo(acme.slug)["state"] == "done"
+    assert keeper.count(acme.schema_name, "tasks") == 1
+    empty = keeper.back_up(acme.slug)
+    assert keeper.restore(acme.slug, set_name=empty)["state"] == "done"

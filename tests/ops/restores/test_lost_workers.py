@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import psycopg2
 import pytest
@@ -16,7 +17,7 @@ from tests.ops.restores.keeping import Keeper, add_task, enter, titles
 
 ROWS = 150_000
 LOADING = "COPY %tasks% FROM STDIN%"
-INDEXING = "CREATE INDEX%"
+INDEXING = "ALTER TABLE%ADD CONSTRAINT%CREATE INDEX%"
 COMPARING = "COPY (SELECT%t_restoring%"
 
 
@@ -50,7 +51,7 @@ def wait_for(
             time.sleep(0.002)
 
 
-def let_another_one_go_on(keeper: Keeper, run_id: int) -> dict[str, object]:
+def let_another_one_go_on(keeper: Keeper, run_id: int) -> dict[str, Any]:
     """Do what is left of a run, as a worker does once the first one counts as lost."""
     keeper.sql(
         "UPDATE public.ops_run_items SET heartbeat_at = now() - interval '1 minute'"
@@ -87,7 +88,9 @@ def test_killed_before_anything_can_be_seen(
     assert keeper.tables_of(schema) == tables
     assert keeper.schemas() - schemas == set()
     item = let_another_one_go_on(keeper, run_id)
-    assert (item["state"], item["tries"]) == ("done", 2)
+    # More than two where the server has not noticed yet that the first one is gone.
+    assert item["state"] == "done"
+    assert item["tries"] >= 2
     assert titles(acme) == ["Kept"]
     assert keeper.count(schema, "tasks") == ROWS + 1
 

@@ -7,6 +7,7 @@ from flask.testing import FlaskClient
 
 from ops.archives.errors import ArchiveDamagedError
 from ops.monitor import drift
+from ops.restores import cli, progress
 from ops.restores.find import least_proven
 from ops.upgrades.script import head
 from tests.factories import Company, sign_in
@@ -108,8 +109,9 @@ def test_what_was_replaced_at_an_old_revision_is_upgraded_by_undo(
 ) -> None:
     keeper.back_up(acme.slug)
     move_to(keeper.app, acme, "0001")
-    assert keeper.restore(acme.slug)["state"] == "done"
-    assert keeper.sql("SELECT revision FROM public.replaced_schemas")[-1].revision == "0001"
+    replaced = keeper.restore(acme.slug)["replaced"]
+    row = keeper.sql("SELECT * FROM public.replaced_schemas WHERE schema_name = :n", n=replaced)[0]
+    assert row.revision == "0001"
     assert keeper.undo(acme.slug)["revision"] == head()
     assert keeper.tenant(acme.slug).revision == head()
     add_task(acme)
@@ -296,3 +298,21 @@ def test_drill(keeper: Keeper, acme: Company, globex: Company) -> None:
     )
     with keeper.app.app_context(), operations():
         assert least_proven(1)[0].slug == globex.slug
+
+
+def test_progress_is_shown(keeper: Keeper, acme: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_task(acme)
+    schema = acme.schema_name
+    keeper.sql(
+        f"INSERT INTO {schema}.tasks (list_id, title, created_by_id)"
+        f" SELECT list_id, title, created_by_id FROM {schema}.tasks, generate_series(1, 30000)"
+    )
+    keeper.back_up(acme.slug)
+    monkeypatch.setattr(cli, "LOOK_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    done = keeper.invoke("backups", "restore", "--tenant", acme.slug, "--inline")
+    assert done.exit_code == 0, done.output
+    assert f"{acme.slug}: " in done.stderr
+    assert " of 30," in done.stderr
+    assert "MiB" in done.stderr
+    assert "succeeded" in done.stdout
