@@ -63,3 +63,10 @@ class TooLargeError(AppError):
     status = 422
     code = "too-large"
     detail = "It is too large."
+
+
+class SchemaReplacedError(ConflictError):
+    """The snapshot is older than the schema."""
+
+    code = "schema-replaced"
+    detail = "The schema was replaced or rewritten since the snapshot was taken."

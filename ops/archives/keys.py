@@ -29,6 +29,11 @@ def new_identity() -> tuple[str, bytes]:
     return str(identity.to_public()), str(identity).encode()
 
 
+def recipient_of(identity: bytes) -> str:
+    """The public key that belongs to a secret one."""
+    return str(Identity.from_str(identity.decode()).to_public())
+
+
 def check_recipients(recipients: Iterable[str]) -> None:
     """See whether these are public age keys.
 

@@ -19,8 +19,8 @@ INCOMPLETE = "incomplete"
 class BackupSet(Base):
     """Archives of many tenants that were asked for at once.
 
-    `snapshot` is that of a consistent set, in which all archives show one moment. `failures` says
-    by slug why a tenant is not in it.
+    `is_whole` says that it was asked for all tenants. `snapshot` is that of a consistent set, in
+    which all archives show one moment. `failures` says by slug why a tenant is not in it.
     """
 
     __tablename__ = "backup_sets"
@@ -33,6 +33,7 @@ class BackupSet(Base):
     name: Mapped[str] = mapped_column(unique=True)
     state: Mapped[str] = mapped_column(server_default=RUNNING)
     is_consistent: Mapped[bool] = mapped_column(server_default=sa.false())
+    is_whole: Mapped[bool] = mapped_column(server_default=sa.false())
     snapshot: Mapped[str | None]
     run_id: Mapped[int | None] = mapped_column(sa.BigInteger)
     actor: Mapped[str]

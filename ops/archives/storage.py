@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 
 from ops.archives.errors import NotStoredError, StorageError
@@ -88,11 +89,15 @@ class Storage:
             )
         try:
             if parts.scheme == "file":
-                self._store = from_url(url, mkdir=True, automatic_cleanup=True)
+                # What is in archives is for nobody else on this machine.
+                Path(unquote(parts.path)).mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._store = from_url(url, automatic_cleanup=True)
             else:
                 self._store = from_url(url, client_options=CLIENT, retry_config=RETRIES)
         except OSError as error:
-            raise StorageError(f"BACKUP_URL cannot be opened: {_reason(error)}") from error
+            raise StorageError(
+                f"BACKUP_URL cannot be opened: {error.strerror or _reason(error)}"
+            ) from error
         except (BaseError, ValueError) as error:
             raise ConfigError(f"BACKUP_URL cannot be used: {_reason(error)}") from None
         self._directory = self._store.prefix if isinstance(self._store, LocalStore) else None
@@ -133,6 +138,24 @@ class Storage:
         with _faults(doing):
             obstore.put(self._store, name, data, use_multipart=False)
         self._make_durable(name, doing)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a small object, unless there is one of this name.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        doing = f"write {name} to"
+        with _faults(doing):
+            try:
+                obstore.put(self._store, name, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return False
+        self._make_durable(name, doing)
+        return True
 
     def get(self, name: str) -> bytes:
         """Read a small object at once.

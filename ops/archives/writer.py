@@ -6,13 +6,14 @@ import hashlib
 import tarfile
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from ops.archives import copying
 from ops.archives.codec import Writable
 from ops.archives.copying import TEXT_FORMAT
+from ops.archives.errors import SchemaReplacedError
 from ops.archives.manifest import (
     HEADER,
     MANIFEST,
@@ -36,8 +37,17 @@ NOT_KEPT = {"id", "version", "created_at", "updated_at", "last_proven_restore", 
 """Columns of a tenant's row that belong to this installation and not to the tenant."""
 
 
+class Snapshot(NamedTuple):
+    """A moment that another transaction keeps."""
+
+    name: str
+    """As `pg_export_snapshot` gave it."""
+    taken_at: str
+    lsn: str
+
+
 def write_archive(
-    connection: sa.Connection, schema_name: str, out: Writable, snapshot: str | None = None
+    connection: sa.Connection, schema_name: str, out: Writable, snapshot: Snapshot | None = None
 ) -> tuple[Header, Manifest]:
     """Write a tenant's archive, neither compressed nor encrypted.
 
@@ -45,20 +55,23 @@ def write_archive(
         connection: as the owner of the schema, in autocommit mode; the caller holds the tenant.
         schema_name: of the tenant.
         out: where to.
-        snapshot: exported by another transaction, to see what that one sees.
+        snapshot: what to see instead of the present.
 
     Returns:
         What the archive says of itself.
+
+    Raises:
+        SchemaReplacedError: what the snapshot saw is no longer there.
     """
     connection.exec_driver_sql(_begin(schema_name, snapshot))
     try:
-        return _write(connection, schema_name, _Tar(out))
+        return _write(connection, schema_name, _Tar(out), snapshot)
     finally:
         connection.exec_driver_sql("ROLLBACK")
 
 
-def _begin(schema_name: str, snapshot: str | None) -> str:
-    take = f"SET TRANSACTION SNAPSHOT '{_checked(snapshot)}';" if snapshot else ""
+def _begin(schema_name: str, snapshot: Snapshot | None) -> str:
+    take = f"SET TRANSACTION SNAPSHOT '{_checked(snapshot.name)}';" if snapshot else ""
     return (
         f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {take}"
         f" SET LOCAL search_path TO {quote_identifier(schema_name)};"
@@ -72,8 +85,10 @@ def _checked(snapshot: str) -> str:
     return snapshot
 
 
-def _write(connection: sa.Connection, schema_name: str, tar: _Tar) -> tuple[Header, Manifest]:
-    header = _header(connection, schema_name)
+def _write(
+    connection: sa.Connection, schema_name: str, tar: _Tar, snapshot: Snapshot | None
+) -> tuple[Header, Manifest]:
+    header = _header(connection, schema_name, snapshot)
     keys = copying.foreign_keys(connection, schema_name)
     members = {
         HEADER: tar.describe(HEADER, header.to_json()),
@@ -112,24 +127,45 @@ class _Parts:
             self.add(b"")
 
 
-_STANDING = sa.text(
-    "SELECT to_jsonb(t) AS tenant, (SELECT version_num FROM alembic_version) AS revision,"
-    " current_setting('server_version') AS server_version,"
-    ' to_char(now(), \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS taken_at,'
+MOMENT = (
+    " to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS taken_at,"
     " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END"
     "  ::text AS lsn"
+)
+"""SQL: when the transaction began, and how far the write-ahead log has come."""
+
+_STANDING = sa.text(
+    "SELECT to_jsonb(t) AS tenant,"  # noqa: S608 (made of constants)
+    " (SELECT version_num FROM alembic_version) AS revision,"
+    f" current_setting('server_version') AS server_version, {MOMENT}"
     " FROM public.tenants AS t WHERE t.schema_name = :schema"
 )
 
 
-def _header(connection: sa.Connection, schema_name: str) -> Header:
+# Tables that were replaced or rewritten since look empty to an old snapshot: what it sees of the
+# catalogue then differs from what is there now.
+_REPLACED = sa.text(
+    "SELECT n.oid IS DISTINCT FROM CAST(to_regnamespace(quote_ident(:schema)) AS oid)"
+    " OR EXISTS (SELECT FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.objid"
+    "  WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass"
+    "  AND d.refobjid = n.oid AND c.relkind IN ('r', 'm')"
+    "  AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid))"
+    " FROM (VALUES (:schema)) AS s (name) LEFT JOIN pg_namespace AS n ON n.nspname = s.name"
+)
+
+
+def _header(connection: sa.Connection, schema_name: str, snapshot: Snapshot | None) -> Header:
     found = connection.execute(_STANDING, {"schema": schema_name}).one()
+    if snapshot and connection.execute(_REPLACED, {"schema": schema_name}).scalar_one():
+        raise SchemaReplacedError
+    if found.tenant["revision"] and not found.revision:
+        raise SchemaReplacedError("The tenant has a revision, but its version table has none.")
     return Header(
         tenant={name: value for name, value in found.tenant.items() if name not in NOT_KEPT},
         revision=found.revision or "",
         server_version=found.server_version,
-        taken_at=found.taken_at,
-        lsn=found.lsn,
+        taken_at=snapshot.taken_at if snapshot else found.taken_at,
+        lsn=snapshot.lsn if snapshot else found.lsn,
         tables=tuple(copying.describe(connection, schema_name)),
     )
 

@@ -8,9 +8,10 @@ import marshmallow as ma
 from flask import Response, current_app, g
 from flask_limiter.util import get_remote_address
 
-from ops.backups.download import download
+from ops.backups.download import choose, download
 from todo_app.auth import SignedIn
 from todo_app.blueprint import Blueprint
+from todo_app.database import db
 from todo_app.extensions import limiter
 from todo_app.schemas import Schema, String
 from todo_app.tenancy import control_plane, current_tenant
@@ -45,6 +46,14 @@ def _key() -> str:
     return f"backup:{tenant}"
 
 
+def _as_typed(header: str) -> str:
+    """Text of a header: WSGI reads its bytes as Latin-1, and clients send UTF-8."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header
+
+
 @account.route("/backup", guard=SignedIn("admins:write"))
 @account.arguments(PassphraseSchema, location="headers")
 @account.response(200)
@@ -62,9 +71,13 @@ def get_backup(headers: dict[str, Any]) -> Response:
     `age --decrypt backup.tar.zst.age | zstd --decompress | tar --extract` opens it. It takes some
     seconds.
     """
+    settings = current_app.config["SETTINGS"]
     tenant_uuid = current_tenant().uuid
+    # The tenant's transaction would stand in the way of a restore all the time.
+    db.session.rollback()
     with control_plane():
-        name, data = download(current_app.config["SETTINGS"], tenant_uuid, headers["passphrase"])
+        choice = choose(settings, tenant_uuid)
+    name, data = download(settings, choice, _as_typed(headers["passphrase"]))
     answer = Response(data, mimetype=MEDIA_TYPE)
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer

@@ -166,31 +166,36 @@ def retention_(slug: str, **numbers: int | None) -> None:
 
 
 @backups.command()
+@click.option("--yes", is_flag=True, help="Although the storage has none of the archives known.")
 @json_option
-def rescan(as_json: bool) -> None:
+def rescan(yes: bool, as_json: bool) -> None:
     """Rebuild the list of sets and archives from the storage alone."""
     with operations(), transaction():
-        scan = rescan_storage(_settings())
+        scan = rescan_storage(_settings(), may_forget_all=yes)
     if as_json:
         click.echo(json.dumps(scan._asdict()))
         return
     click.echo(f"{scan.sets} sets, {scan.archives} archives, {scan.keys} keys of tenants.")
     for name in scan.forgotten:
         click.echo(f"no longer in the storage: {name}", err=True)
+    for name in scan.changed:
+        click.echo(f"not what was stored here: {name}", err=True)
     for name in scan.unreadable:
         click.echo(f"cannot be read: {name}", err=True)
 
 
 @click.command()
 @click.argument("slug")
+@click.option("--living", is_flag=True, help="Although the tenant is active or suspended.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_appcontext
-def forget(slug: str, yes: bool) -> None:
+def forget(slug: str, living: bool, yes: bool) -> None:
     """Destroy the key of a tenant, so that nobody can open its archives any more."""
     with operations():
-        tenant_uuid = forgetting.tenant_uuid_of(slug)
+        doomed = forgetting.find(slug, may_live=living)
+    who = f"{slug} ({doomed.tenant_uuid}, {doomed.now})"
     if not yes:
-        click.confirm(f"No archive of {slug} can be restored after this. Go on?", abort=True)
+        click.confirm(f"No archive of {who} can be restored after this. Go on?", abort=True)
     with operations(), transaction():
-        archives = forgetting.forget(_settings(), tenant_uuid)
-    click.echo(f"The key of {slug} is destroyed: {archives} archives can no longer be opened.")
+        archives = forgetting.forget(_settings(), doomed.tenant_uuid)
+    click.echo(f"The key of {who} is destroyed: {archives} archives can no longer be opened.")

@@ -7,14 +7,16 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 import structlog
 
-from ops.archives.codec import encrypt_with_passphrase
-from ops.archives.errors import StorageError
+from ops.archives.codec import PASSPHRASE_BYTES, encrypt_with_passphrase
+from ops.archives.errors import StorageError, TooLargeError
 from ops.archives.models import ArchiveRow
-from ops.archives.reader import repack
+from ops.archives.reader import Expected, repack
 from ops.archives.storage import Storage
 from ops.backups.verify import expected, identity_of
 from todo_app.config import Settings
@@ -38,23 +40,22 @@ class BusyError(UnavailableError):
     detail = "Another backup is being prepared; try again in some seconds."
 
 
-def download(settings: Settings, tenant_uuid: uuid.UUID, passphrase: str) -> tuple[str, bytes]:
-    """The newest good archive of a tenant, encrypted with a passphrase.
+class Choice(NamedTuple):
+    """An archive to be given out, and what opens it."""
 
-    Args:
-        settings: of the storage, and the operators' key.
-        tenant_uuid: of the tenant.
-        passphrase: what the file is encrypted with, and nothing else.
+    slug: str
+    taken_at: datetime
+    expected: Expected
+    identity: bytes | None
 
-    Returns:
-        A name for the file, and what is in it: age's format, around a tar compressed with zstd.
+
+def choose(settings: Settings, tenant_uuid: uuid.UUID) -> Choice:
+    """The newest good archive of a tenant.
 
     Raises:
         NotOfferedError: there is no storage, or no key.
-        BusyError: another download is being prepared.
         NotFoundError: there is no archive yet.
         TooLargeError: it is too large to be encrypted in memory.
-        StorageError, ArchiveDamagedError: it cannot be read.
     """
     if not settings.backup_url:
         raise NotOfferedError
@@ -67,22 +68,37 @@ def download(settings: Settings, tenant_uuid: uuid.UUID, passphrase: str) -> tup
     row = db.session.scalars(newest).one_or_none()
     if row is None:
         raise NotFoundError("There is no backup of this company yet.")
+    if row.bytes > PASSPHRASE_BYTES:
+        raise TooLargeError(f"The backup has more than {PASSPHRASE_BYTES // 2**20} MiB.")
     if row.is_encrypted and not settings.backup_identity:
         raise NotOfferedError
     identity = None
     if row.is_encrypted:
         identity = identity_of(db.session.connection(), settings, tenant_uuid)
+    return Choice(row.slug, row.taken_at, expected(row), identity)
+
+
+def download(settings: Settings, choice: Choice, passphrase: str) -> tuple[str, bytes]:
+    """An archive, encrypted with a passphrase and nothing else; needs no transaction.
+
+    Returns:
+        A name for the file, and what is in it: age's format, around a tar compressed with zstd.
+
+    Raises:
+        BusyError: another download is being prepared.
+        StorageError, ArchiveDamagedError: it cannot be read.
+    """
     with _one_at_a_time():
         packed, locked = io.BytesIO(), io.BytesIO()
         try:
-            repack(Storage(settings.backup_url), expected(row), identity, packed)
+            repack(Storage(settings.backup_url), choice.expected, choice.identity, packed)
         except StorageError:
             log.exception("backup not downloaded")
             # Where the storage is, is nothing for a tenant to read.
             raise StorageError from None
         packed.seek(0)
         encrypt_with_passphrase(packed, locked, passphrase)
-        return f"{row.slug}-{row.taken_at:%Y-%m-%d}.tar.zst.age", locked.getvalue()
+        return f"{choice.slug}-{choice.taken_at:%Y-%m-%d}.tar.zst.age", locked.getvalue()
 
 
 _busy = threading.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -13,6 +14,7 @@ from ops.backups.take import key_name
 from todo_app.config import Settings
 from todo_app.database import db
 from todo_app.errors import ConflictError, NotFoundError
+from todo_app.tenants.models import ACTIVE, SUSPENDED, Tenant
 
 
 class NotShreddableError(ConflictError):
@@ -22,22 +24,56 @@ class NotShreddableError(ConflictError):
     detail = "The archives are not encrypted: they have to be deleted instead."
 
 
-def tenant_uuid_of(slug: str) -> uuid.UUID:
-    """Whose archives are listed under this name: the last tenant that had it.
+class StillLivingError(ConflictError):
+    """The tenant works with its data."""
+
+    code = "tenant-living"
+    detail = "The tenant is not archived or gone."
+
+
+class Doomed(NamedTuple):
+    """Whose key would be destroyed."""
+
+    tenant_uuid: uuid.UUID
+    now: str
+    """What became of the tenant, in words."""
+
+
+def find(slug: str, *, may_live: bool = False) -> Doomed:
+    """Whose archives are meant by a name.
+
+    Args:
+        slug: of a tenant; or a name that only archives still have.
+        may_live: whether a tenant that is served may be meant.
 
     Raises:
         NotFoundError: there are no archives of such a tenant.
+        StillLivingError: it is served, or suspended.
+        ConflictError: archives of several tenants have this name.
     """
-    newest = (
-        sa.select(ArchiveRow.tenant_uuid)
-        .where(ArchiveRow.slug == slug)
-        .order_by(ArchiveRow.taken_at.desc())
-        .limit(1)
-    )
-    found = db.session.scalar(newest)
-    if found is None:
-        raise NotFoundError(f"There are no archives of {slug}.")
-    return found
+    living = db.session.execute(
+        sa.select(Tenant.uuid, Tenant.slug, Tenant.state).where(Tenant.slug == slug)
+    ).one_or_none()
+    if living is None:
+        by_name = sa.select(ArchiveRow.tenant_uuid).where(ArchiveRow.slug == slug).distinct()
+        found = sorted(db.session.scalars(by_name), key=str)
+        if not found:
+            raise NotFoundError(f"There are no archives of {slug}.")
+        if len(found) > 1:
+            raise ConflictError(
+                f"{len(found)} tenants were called {slug}: {', '.join(map(str, found))}."
+            )
+        living = db.session.execute(
+            sa.select(Tenant.uuid, Tenant.slug, Tenant.state).where(Tenant.uuid == found[0])
+        ).one_or_none()
+        if living is None:
+            return Doomed(found[0], "gone")
+    if living.state in (ACTIVE, SUSPENDED) and not may_live:
+        raise StillLivingError(
+            f"{living.slug} is {living.state}: its backups would be worth nothing. Say --living if"
+            " that is what you want."
+        )
+    return Doomed(living.uuid, f"{living.slug}, {living.state}")
 
 
 def forget(settings: Settings, tenant_uuid: uuid.UUID) -> int:

@@ -9,18 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 from ops.archives.models import COMPLETE, INCOMPLETE, RUNNING, ArchiveRow, BackupSet
 from ops.archives.storage import Storage
 from ops.backups.take import SetRef, taking
 from ops.backups.verify import verifying
 from ops.runs import job as runs
+from ops.runs.claims import LOST_AFTER
 from ops.runs.job import Limits, Member
 from ops.runs.kinds import performs
 from ops.runs.models import FAILED as RUN_FAILED
+from ops.runs.models import PENDING, SKIPPED, STOPPED, Run, RunItem
 from ops.runs.models import RUNNING as RUN_RUNNING
-from ops.runs.models import SKIPPED, STOPPED, Run, RunItem
 from ops.runs.work import TASK_SECONDS_PARAM, Performing
 from todo_app.config import Settings
 from todo_app.database import db
@@ -43,7 +43,7 @@ ARCHIVES_ORDER_BY = {"slug": ArchiveRow.slug, "taken_at": ArchiveRow.taken_at}
 TELLING_KINDS = (KIND, "restores")
 TELL_WITHIN = timedelta(days=1)
 TOLD = "told"
-"""Marks the params of a run of whose failures the operator has been told."""
+"""Param of a run: the end of it of which the operator has been told."""
 
 NAMED = 20
 """Tenants that a mail names."""
@@ -82,7 +82,7 @@ def create(
         RunUnderwayError: another set is being filled with one of these tenants.
     """
     members = _members(slugs)
-    set_ = open_set(settings, actor=actor, is_consistent=is_consistent)
+    set_ = open_set(settings, actor=actor, is_consistent=is_consistent, is_whole=not slugs)
     params: dict[str, Any] = {"action": CREATE, "set_id": set_.id, "set": set_.name}
     if is_consistent:
         params |= {"is_consistent": True, TASK_SECONDS_PARAM: LONGEST_SNAPSHOT_SECONDS}
@@ -100,14 +100,16 @@ def create(
     return set_, run_id
 
 
-def open_set(settings: Settings, *, actor: str, is_consistent: bool = False) -> BackupSet:
+def open_set(
+    settings: Settings, *, actor: str, is_consistent: bool = False, is_whole: bool = False
+) -> BackupSet:
     """Write a set that nothing is in yet; its `run_id` is to be set to the run that fills it.
 
     Raises:
         NoStorageError: this installation has none.
     """
     need_storage(settings)
-    set_ = BackupSet(name=_set_name(), actor=actor, is_consistent=is_consistent)
+    set_ = BackupSet(name=_set_name(), actor=actor, is_consistent=is_consistent, is_whole=is_whole)
     db.session.add(set_)
     db.session.flush()
     return set_
@@ -128,12 +130,22 @@ def _set_name() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}-{secrets.token_hex(3)}"
 
 
+_IS_BEING_TAKEN = (
+    sa.exists()
+    .where(Run.id == RunItem.run_id, Run.kind == KIND, Run.state == RUN_RUNNING)
+    .where(RunItem.tenant_id == Tenant.id, RunItem.state.in_((PENDING, RUN_RUNNING)))
+)
+
+
 def _members(slugs: Sequence[str]) -> list[Member]:
     statement = sa.select(Tenant.id, Tenant.schema_name, Tenant.slug).where(
         Tenant.state.in_((ACTIVE, SUSPENDED))
     )
     if slugs:
         statement = statement.where(Tenant.slug.in_(slugs))
+    else:
+        # One tenant that is just being archived must not keep all others from it.
+        statement = statement.where(~_IS_BEING_TAKEN)
     members = [
         Member(row.id, row.schema_name, row.slug, {})
         for row in db.session.execute(statement.order_by(Tenant.id))
@@ -141,6 +153,8 @@ def _members(slugs: Sequence[str]) -> list[Member]:
     unknown = sorted(set(slugs) - {member.slug for member in members})
     if unknown:
         raise InvalidInputError(f"There is no tenant with data named {', '.join(unknown)}.")
+    if not members:
+        raise InvalidInputError("There is no tenant to archive, or all are being archived.")
     return members
 
 
@@ -190,6 +204,12 @@ def close(settings: Settings) -> list[BackupSet]:
         StorageError: the rest is closed once the storage answers again.
     """
     runs_on = sa.exists().where(Run.id == BackupSet.run_id, Run.state == RUN_RUNNING)
+    # Of a run that was cancelled, too, what was begun is finished.
+    works_on = sa.exists().where(
+        RunItem.run_id == BackupSet.run_id,
+        RunItem.state == RUN_RUNNING,
+        RunItem.heartbeat_at > sa.func.now() - LOST_AFTER,
+    )
     # Or its run was resumed since.
     has_ended_again = sa.exists().where(
         Run.id == BackupSet.run_id, Run.finished_at > BackupSet.finished_at
@@ -197,7 +217,7 @@ def close(settings: Settings) -> list[BackupSet]:
     is_open = sa.or_(
         BackupSet.state == RUNNING, sa.and_(BackupSet.state == INCOMPLETE, has_ended_again)
     )
-    statement = sa.select(BackupSet).where(is_open, ~runs_on)
+    statement = sa.select(BackupSet).where(is_open, ~runs_on, ~works_on)
     closed = list(db.session.scalars(statement.with_for_update(skip_locked=True)))
     if not closed:
         return []
@@ -241,6 +261,7 @@ def _manifest(set_: BackupSet) -> bytes:
             "name": set_.name,
             "state": set_.state,
             "is_consistent": set_.is_consistent,
+            "is_whole": set_.is_whole,
             "actor": set_.actor,
             "created_at": set_.created_at.isoformat(),
             "finished_at": set_.finished_at and set_.finished_at.isoformat(),
@@ -263,7 +284,9 @@ def _told(set_: BackupSet) -> str:
             "",
             *lines,
             "",
-            f"Try these again: flask runs resume {set_.run_id} --failed",
+            "Ask for a new consistent set."
+            if set_.is_consistent
+            else f"Try these again: flask runs resume {set_.run_id} --failed",
         ]
     )
 
@@ -276,7 +299,7 @@ def tell_failures(settings: Settings) -> list[int]:
     """
     if not settings.operator_mail:
         return []
-    told = sa.literal({TOLD: True}, JSONB)
+    ended = sa.cast(Run.finished_at, sa.Text)
     statement = (
         sa.update(Run)
         .where(
@@ -284,9 +307,10 @@ def tell_failures(settings: Settings) -> list[int]:
             Run.state.in_((RUN_FAILED, STOPPED)),
             Run.finished_at > sa.func.now() - TELL_WITHIN,
             Run.params["action"].astext != CREATE,
-            ~Run.params.has_key(TOLD),
+            # A run that was resumed may fail once more.
+            Run.params[TOLD].astext.is_distinct_from(ended),
         )
-        .values(params=Run.params.concat(told))
+        .values(params=Run.params.concat(sa.func.jsonb_build_object(TOLD, ended)))
         .returning(Run.id, Run.title, Run.state)
         .execution_options(synchronize_session=False)
     )
@@ -299,14 +323,15 @@ def tell_failures(settings: Settings) -> list[int]:
 
 
 def get(name: str) -> BackupSet:
-    """The set of this name; `latest` is the newest one.
+    """The set of this name; `latest` is the newest one of all tenants.
 
     Raises:
         NotFoundError: there is none.
     """
     statement = sa.select(BackupSet)
     if name == LATEST:
-        statement = statement.order_by(BackupSet.created_at.desc()).limit(1)
+        newest = BackupSet.created_at.desc()
+        statement = statement.where(BackupSet.is_whole).order_by(newest).limit(1)
     else:
         statement = statement.where(BackupSet.name == name)
     set_ = db.session.scalars(statement).one_or_none()

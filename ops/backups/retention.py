@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -94,7 +94,8 @@ _OWN_RULES = sa.select(Tenant.uuid, Tenant.retention).where(Tenant.retention.is_
 def superfluous(settings: Settings) -> list[ArchiveRow]:
     """The archives that no rule keeps, of all tenants, the oldest first.
 
-    Those of sets that are being filled are left alone.
+    Those of sets that are being filled are left alone, and so are damaged ones as long as the days
+    are kept: somebody has to see them.
     """
     rows = db.session.scalars(
         sa.select(ArchiveRow)
@@ -110,6 +111,8 @@ def superfluous(settings: Settings) -> list[ArchiveRow]:
         rules = rules_of(settings, own.get(tenant_uuid))
         stay = kept((_look(row) for row in archives), rules)
         left += [row for row in archives if row.id not in stay]
+    seen_until = datetime.now(UTC) - timedelta(days=max(1, settings.keep_daily))
+    left = [row for row in left if row.error is None or row.taken_at < seen_until]
     return sorted(left, key=lambda row: (row.taken_at, row.slug))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,20 +16,23 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ops.archives.codec import Counting, encoding
 from ops.archives.errors import KeyForgottenError
-from ops.archives.keys import new_identity, wrap
+from ops.archives.keys import new_identity, recipient_of, unwrap, wrap
 from ops.archives.manifest import Header, Manifest
 from ops.archives.models import ArchiveRow, BackupSet, TenantKey
 from ops.archives.storage import Storage
-from ops.archives.writer import write_archive
+from ops.archives.writer import MOMENT, Snapshot, write_archive
 from ops.runs.claims import Item, Outcome
 from ops.runs.models import DONE, FAILED, SKIPPED
 from ops.runs.work import Perform
 from ops.upgrades.locks import lock_schema
 from ops.upgrades.move import SCHEMAS_SEEN, is_worth_another_try
-from todo_app.config import Settings
+from todo_app.config import ConfigError, Settings
 from todo_app.database import own_connection
 from todo_app.errors import AppError, first_line
 from todo_app.tenants.models import Tenant
+
+TRIES_IN_A_SNAPSHOT = 6
+PAUSE_SECONDS = 1.0
 
 SNAPSHOT_LOST = (
     "The snapshot of the set has ended with the worker that held it: ask for a new consistent set."
@@ -90,7 +94,7 @@ def take(
     settings: Settings,
     set_: SetRef,
     schema_name: str,
-    snapshot: str | None = None,
+    snapshot: Snapshot | None = None,
 ) -> Taken | None:
     """Archive a tenant, whatever state it is in.
 
@@ -149,8 +153,11 @@ def _recipient(
         return str(tenant.recipient)
     recipient, identity = new_identity()
     wrapped = wrap(identity, settings.backup_recipients)
-    # In the storage first: an archive must never be all that is left of a key.
-    storage.put(key_name(tenant.uuid), wrapped)
+    # In the storage first: an archive must never be all that is left of a key. And never in the
+    # place of another one, as where the database was lost and older archives were not.
+    if not storage.create(key_name(tenant.uuid), wrapped):
+        wrapped = storage.get(key_name(tenant.uuid))
+        recipient = recipient_of(unwrap(wrapped, settings.backup_identity))
     values = {"tenant_uuid": tenant.uuid, "recipient": recipient, "wrapped": wrapped}
     connection.execute(sa.insert(TenantKey).values(values))
     return recipient
@@ -193,15 +200,15 @@ def taking(settings: Settings, set_: SetRef, *, is_consistent: bool) -> Iterator
         is_consistent: whether all archives show the moment at which the work began. One worker has
             to do all of it then, for the snapshot ends with it.
     """
-    storage = Storage(settings.need("backup_url"))
     with ExitStack() as stack:
         snapshot = stack.enter_context(_one_snapshot(set_)) if is_consistent else None
         connections = stack.enter_context(ExitStack())
+        storage: Storage | None = None
         connection: sa.Connection | None = None
         begun = 0
 
         def take_next(item: Item) -> Outcome:
-            nonlocal connection, begun
+            nonlocal storage, connection, begun
             if is_consistent and snapshot is None:
                 return Outcome(FAILED, SNAPSHOT_LOST)
             try:
@@ -210,26 +217,44 @@ def taking(settings: Settings, set_: SetRef, *, is_consistent: bool) -> Iterator
                     connection = None
                     connection = connections.enter_context(own_connection())
                 begun += 1
+                # A storage that cannot be opened is an error of each tenant, not of the run.
+                storage = storage or Storage(settings.need("backup_url"))
                 taken = take(connection, storage, settings, set_, item.schema_name, snapshot)
-            except (AppError, sa.exc.DBAPIError) as error:
-                return Outcome(FAILED, first_line(error), retry=is_worth_another_try(error))
+            except (AppError, ConfigError, sa.exc.DBAPIError) as error:
+                retry = is_worth_another_try(error)
+                return Outcome(FAILED, first_line(error), retry=retry)
             if taken is None:
                 return Outcome(SKIPPED, "The tenant is gone.")
             result = {"archive": taken.name, "rows": taken.manifest.rows, "bytes": taken.size}
             return Outcome(DONE, result=result)
 
-        yield take_next
+        yield _patient(take_next) if is_consistent else take_next
+
+
+def _patient(perform: Perform) -> Perform:
+    """Try again at once: a tenant that comes back later would find its snapshot gone."""
+
+    def perform_patiently(item: Item) -> Outcome:
+        for number in range(TRIES_IN_A_SNAPSHOT):
+            outcome = perform(item)
+            if not outcome.retry:
+                break
+            time.sleep(PAUSE_SECONDS * (number + 1))
+        return replace(outcome, retry=False)
+
+    return perform_patiently
 
 
 @contextmanager
-def _one_snapshot(set_: SetRef) -> Iterator[str | None]:
+def _one_snapshot(set_: SetRef) -> Iterator[Snapshot | None]:
     """A snapshot that lasts as long as the block; None where the set had one that has ended."""
     with own_connection() as connection:
         connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        snapshot: str = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+        found = connection.exec_driver_sql(f"SELECT pg_export_snapshot() AS name, {MOMENT}").one()
+        snapshot = Snapshot(found.name, found.taken_at, found.lsn)
         with own_connection() as writer:
             first = sa.update(BackupSet).where(
                 BackupSet.id == set_.id, BackupSet.snapshot.is_(None)
             )
-            is_first = writer.execute(first.values(snapshot=snapshot)).rowcount == 1
+            is_first = writer.execute(first.values(snapshot=snapshot.name)).rowcount == 1
         yield snapshot if is_first else None

@@ -28,8 +28,8 @@ def back_up_all() -> str:
     settings: Settings = current_app.config["SETTINGS"]
     if not settings.backup_url:
         return NO_STORAGE
+    spread = settings.backup_spread_seconds
     with operations(), transaction():
-        spread = settings.backup_spread_seconds
         _, run_id = job.create([], actor="beat", settings=settings, spread_seconds=spread)
         run = runs.look(run_id)
     try:

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ops.archives.errors import NotStoredError
+from ops.archives.errors import ArchiveDamagedError, NotStoredError
 from ops.archives.manifest import Header, Manifest
 from ops.archives.models import ArchiveRow
 from ops.archives.reader import Expected, opened
 from ops.archives.storage import Storage
-from ops.backups.verify import DAMAGED, expected, identity_of
+from ops.backups.verify import expected, identity_of
 from ops.restores.load import bring_to_head, load
 from ops.restores.progress import Progress
 from ops.restores.scratch import text_transaction
@@ -92,7 +92,7 @@ def fill(
         ):
             header = archive.header
             manifest = load(connection, archive, schema_name, role, progress)
-    except DAMAGED as error:
+    except ArchiveDamagedError as error:
         _note(connection, source.expected.name, error=error.detail, verified_at=sa.func.now())
         raise
     progress.begin("upgrading")

@@ -60,6 +60,14 @@ $$
 GATE = """-- Where a restore is just replacing the tenant's schema, this waits until it has: no
     -- transaction ever sees tables of both.
     PERFORM pg_advisory_xact_lock_shared(7301006, hashtext(schema_name));
+    -- What was read before may have changed while this waited.
+    SELECT c.state, c.revision INTO state, revision FROM public.tenants AS c WHERE c.id = t.id;
+    IF NOT FOUND THEN
+        id := NULL;
+    END IF;
+    IF id IS NULL OR state <> 'active' OR revision < oldest_revision THEN
+        RETURN;
+    END IF;
     """
 
 
@@ -70,6 +78,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, nullable=False, unique=True),
         sa.Column("state", sa.Text, server_default="running", nullable=False),
         sa.Column("is_consistent", sa.Boolean, server_default=sa.false(), nullable=False),
+        sa.Column("is_whole", sa.Boolean, server_default=sa.false(), nullable=False),
         sa.Column("snapshot", sa.Text),
         sa.Column("run_id", sa.BigInteger),
         sa.Column("actor", sa.Text, nullable=False),

@@ -12,7 +12,7 @@ import zstandard
 from flask import Flask
 
 from tests.factories import Company
-from tests.ops.backups.kit import create, directory
+from tests.ops.backups.kit import create, directory, execute
 
 PASSPHRASE = {"Backup-Passphrase": "correct horse battery"}
 
@@ -34,6 +34,21 @@ def test_an_administrator_downloads_the_newest_backup(
         assert b"Groceries" in lists.read()
     with pytest.raises(pyrage.DecryptError):
         pyrage.passphrase.decrypt(answer.data, "another passphrase")
+
+
+def test_any_letters_make_a_passphrase(app: Flask, acme: Company) -> None:
+    create(app, acme.slug)
+    passphrase = "geheim-\u00f6\u00e4\u00fc-123-\u20ac"
+    # As clients send it, and as WSGI reads that.
+    header = {"Backup-Passphrase": passphrase.encode().decode("latin-1")}
+    answer = acme.get("/account/backup", headers=header)
+    assert pyrage.passphrase.decrypt(answer.data, passphrase)
+
+
+def test_what_is_too_large_is_told_before_it_is_read(app: Flask, acme: Company) -> None:
+    archive = create(app, acme.slug)
+    execute(app, "UPDATE public.archives SET bytes = 1 << 30 WHERE id = :id", id=archive.id)
+    assert acme.get("/account/backup", headers=PASSPHRASE).status_code == 422
 
 
 def test_bad_requests_are_told(app: Flask, acme: Company) -> None:

@@ -12,8 +12,12 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from ops.archives.errors import SchemaReplacedError
 from ops.archives.models import COMPLETE, INCOMPLETE
+from ops.archives.storage import Storage
+from ops.archives.writer import Snapshot
 from ops.backups import job, tasks
+from ops.backups.take import SetRef, take
 from ops.operators import job as operators
 from ops.runs.job import RunUnderwayError
 from ops.upgrades.locks import lock_tenant
@@ -274,7 +278,7 @@ def test_an_upgrade_backs_each_tenant_up_first(app: Flask, acme: Company) -> Non
 def test_a_tenant_that_cannot_be_backed_up_is_not_moved(app: Flask, acme: Company) -> None:
     create(app, acme.slug)
     run = app.test_cli_runner().invoke
-    assert run(args=["tenants", "forget", acme.slug, "--yes"]).exit_code == 0
+    assert run(args=["tenants", "forget", acme.slug, "--living", "--yes"]).exit_code == 0
     down = ["tenants", "downgrade", "--to", "0001", "--before-backup", "--inline", acme.slug]
     result = run(args=down)
     assert result.exit_code == 1
@@ -332,3 +336,64 @@ def test_operators_hear_of_a_damaged_archive_once(app: Flask, acme: Company) -> 
     finally:
         app.config["SETTINGS"] = settings
     assert len(mails) == 1
+
+
+def test_a_consistent_set_does_not_take_a_schema_that_was_replaced_for_an_empty_one(
+    app: Flask, acme: Company
+) -> None:
+    """An old snapshot sees nothing in a new schema, and no rows in a table that was rewritten."""
+    settings = app.config["SETTINGS"]
+    storage = Storage(settings.backup_url)
+    with app.app_context(), own_connection() as holder, own_connection() as connection:
+        with operations(), transaction():
+            set_ = job.open_set(settings, actor="me")
+            ref = SetRef(set_.id, set_.name)
+        holder.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        name = holder.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+        snapshot = Snapshot(name, "2026-11-22T00:00:00Z", "0/1")
+        taken = take(connection, storage, settings, ref, acme.schema_name, snapshot)
+        assert taken is not None
+        assert taken.header.taken_at == snapshot.taken_at
+        connection.exec_driver_sql(f'VACUUM FULL "{acme.schema_name}".users')
+        with pytest.raises(SchemaReplacedError):
+            take(connection, storage, settings, ref, acme.schema_name, snapshot)
+        connection.exec_driver_sql(f'CREATE SCHEMA "{acme.schema_name}_new"')
+        connection.exec_driver_sql(
+            f'BEGIN; ALTER SCHEMA "{acme.schema_name}" RENAME TO "{acme.schema_name}_old";'
+            f' ALTER SCHEMA "{acme.schema_name}_new" RENAME TO "{acme.schema_name}"; COMMIT'
+        )
+        try:
+            with pytest.raises((SchemaReplacedError, sa.exc.ProgrammingError)):
+                take(connection, storage, settings, ref, acme.schema_name, snapshot)
+        finally:
+            connection.exec_driver_sql(
+                f'DROP SCHEMA "{acme.schema_name}";'
+                f' ALTER SCHEMA "{acme.schema_name}_old" RENAME TO "{acme.schema_name}"'
+            )
+
+
+def test_the_latest_set_is_one_of_all_tenants(app: Flask, acme: Company) -> None:
+    with app.app_context():
+        tasks.back_up_all()
+        with operations():
+            whole = job.get("latest")
+            run_id = whole.run_id
+    app.test_cli_runner().invoke(args=["runs", "cancel", str(run_id)])
+    create(app, acme.slug)
+    with app.app_context(), operations():
+        assert job.get("latest").name == whole.name
+
+
+def test_one_tenant_that_is_being_archived_keeps_no_other_from_it(
+    app: Flask, acme: Company, globex: Company
+) -> None:
+    settings = app.config["SETTINGS"]
+    with app.app_context():
+        with operations(), transaction():
+            job.create([acme.slug], actor="me", settings=settings)
+        with operations(), transaction():
+            _, run_id = job.create([], actor="me", settings=settings)
+            slugs = {item.slug for item in job.runs.items(run_id)}
+        app.test_cli_runner().invoke(args=["runs", "cancel", str(run_id)])
+    assert globex.slug in slugs
+    assert acme.slug not in slugs

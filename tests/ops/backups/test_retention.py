@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -153,8 +155,10 @@ def test_a_rescan_sees_only_what_is_whole(app: Flask, acme: Company, globex: Com
 def test_a_forgotten_tenant_s_archives_open_no_more(app: Flask, acme: Company) -> None:
     archive = create(app, acme.slug)
     run = app.test_cli_runner().invoke
-    assert run(args=["tenants", "forget", acme.slug], input="n\n").exit_code == 1
-    result = run(args=["tenants", "forget", acme.slug, "--yes"])
+    living = run(args=["tenants", "forget", acme.slug, "--yes"])
+    assert (living.exit_code, "is active" in living.output) == (2, True)
+    assert run(args=["tenants", "forget", acme.slug, "--living"], input="n\n").exit_code == 1
+    result = run(args=["tenants", "forget", acme.slug, "--living", "--yes"])
     assert "1 archives can no longer be opened" in result.output
     with app.app_context(), own_connection() as connection, pytest.raises(KeyForgottenError):
         identity_of(connection, app.config["SETTINGS"], archive.tenant_uuid)
@@ -166,3 +170,80 @@ def test_a_forgotten_tenant_s_archives_open_no_more(app: Flask, acme: Company) -
     assert refused.exit_code == 1
     assert "nobody could open" in refused.output
     assert run(args=["tenants", "forget", "no-such-tenant", "--yes"]).exit_code == 2
+
+
+def test_a_name_that_two_tenants_had_forgets_neither(
+    app: Flask, acme: Company, globex: Company
+) -> None:
+    name = f"shared-by-{acme.slug}"
+    run = app.test_cli_runner().invoke
+    for company in (acme, globex):
+        assert run(args=["tenants", "rename", company.slug, name]).exit_code == 0
+        create(app, name)
+        assert run(args=["tenants", "rename", name, f"{company.slug}-now"]).exit_code == 0
+    result = run(args=["tenants", "forget", name, "--living", "--yes"])
+    assert (result.exit_code, "2 tenants were called" in result.output) == (2, True)
+
+
+def test_a_lost_catalogue_does_not_cost_the_keys(app: Flask, acme: Company) -> None:
+    """A key that lies in the storage is taken over, never replaced."""
+    archive = create(app, acme.slug)
+    execute(
+        app,
+        "DELETE FROM public.tenant_keys WHERE tenant_uuid = :tenant",
+        tenant=archive.tenant_uuid,
+    )
+    create(app, acme.slug)
+    assert backups(app, "verify", set_of(app, archive), "--inline").exit_code == 0
+
+
+def test_a_rescan_believes_no_empty_storage_and_no_other_hash(
+    app: Flask, acme: Company, tmp_path: Path
+) -> None:
+    archive = create(app, acme.slug)
+    settings = app.config["SETTINGS"]
+    app.config["SETTINGS"] = dataclasses.replace(settings, backup_url=tmp_path.as_uri())
+    try:
+        result = backups(app, "rescan")
+        assert (result.exit_code, "is it the right one" in result.output) == (2, True)
+    finally:
+        app.config["SETTINGS"] = settings
+    path = directory(app) / archive.name.replace(".tar.zst.age", ".json")
+    described = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**described, "sha256": "0" * 64}))
+    assert archive.name in ok(backups(app, "rescan", "--json"))["changed"]
+    marked = newest(app, acme.slug)
+    assert (marked.sha256, marked.error is None) == (archive.sha256, False)
+    # One that names another file as its archive is none.
+    path.write_text(json.dumps({**described, "archive": f"keys/{archive.tenant_uuid}.age"}))
+    assert f"{path.parent.name}/{path.name}" in ok(backups(app, "rescan", "--json"))["unreadable"]
+    path.write_text(json.dumps(described))
+
+
+def test_of_two_archives_of_one_tenant_in_a_set_the_newer_one_counts(
+    app: Flask, acme: Company
+) -> None:
+    archive = create(app, acme.slug)
+    folder = directory(app) / set_of(app, archive)
+    descriptor = next(folder.glob(f"{acme.slug}.*.json"))
+    described = json.loads(descriptor.read_bytes())
+    older = archive.name.replace(acme.slug, "old-name", 1)
+    (directory(app) / older).write_bytes(b"")
+    beside = folder / descriptor.name.replace(acme.slug, "old-name", 1)
+    beside.write_text(
+        json.dumps({**described, "archive": older, "taken_at": "2020-01-01T00:00:00Z"})
+    )
+    assert f"{folder.name}/{beside.name}" in ok(backups(app, "rescan", "--json"))["unreadable"]
+    with app.app_context(), operations():
+        assert [row.name for row in job.archives(folder.name)] == [archive.name]
+    beside.unlink()
+    (directory(app) / older).unlink()
+
+
+def test_a_damaged_archive_stays_until_somebody_can_have_seen_it(app: Flask, acme: Company) -> None:
+    archive = create(app, acme.slug)
+    create(app, acme.slug)
+    execute(app, "UPDATE public.archives SET error = 'x' WHERE id = :id", id=archive.id)
+    assert archive.name not in _names(ok(backups(app, "prune", "--dry-run", "--json")))
+    _age(app, archive, 8)
+    assert archive.name in _names(ok(backups(app, "prune", "--dry-run", "--json")))
