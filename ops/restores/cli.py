@@ -185,15 +185,18 @@ def _restore_elsewhere(url: str, set_name: str) -> None:
 
 @click.command()
 @click.argument("slug")
+@click.option("--schema", "schema_name", help="One that `flask backups kept` lists; else the last.")
 @inline_option
 @detach_option
 @json_option
 @with_appcontext
-def undo(slug: str, inline: bool, detach: bool, as_json: bool) -> None:
+def undo(slug: str, schema_name: str | None, inline: bool, detach: bool, as_json: bool) -> None:
     """Bring back what the last restore of a tenant has replaced; may be undone in turn."""
-    _run(
-        lambda: job.start_undo(slug, actor=whoami()), inline=inline, detach=detach, as_json=as_json
-    )
+
+    def start() -> int:
+        return job.start_undo(slug, actor=whoami(), schema_name=schema_name)
+
+    _run(start, inline=inline, detach=detach, as_json=as_json)
 
 
 @click.command()

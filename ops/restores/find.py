@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 import sqlalchemy as sa
 
 from ops.archives.errors import ArchiveDamagedError
-from ops.archives.models import ArchiveRow, BackupSet
+from ops.archives.models import ArchiveRow, BackupSet, TenantKey
 from todo_app.database import db
 from todo_app.errors import InvalidInputError, NotFoundError
 from todo_app.tenants import service
@@ -53,6 +53,7 @@ def archive_of(slug: str, until: datetime | None = None, set_name: str | None = 
 
     Raises:
         NotFoundError: there is none.
+        InvalidInputError: the name alone does not say whose archive is meant.
         ArchiveDamagedError: the last one is known to be damaged; the text names the one before.
     """
     uuids = set(db.session.scalars(sa.select(Tenant.uuid).where(Tenant.slug == slug)))
@@ -65,6 +66,8 @@ def archive_of(slug: str, until: datetime | None = None, set_name: str | None = 
     statement = statement.order_by(ArchiveRow.taken_at.desc(), ArchiveRow.id.desc())
     # A tenant that was renamed keeps its archives; one that is gone is known by their name alone.
     by_slug = ArchiveRow.slug == slug
+    if not uuids:
+        _check_name(slug)
     known = statement.where(ArchiveRow.tenant_uuid.in_(uuids) if uuids else by_slug)
     rows = list(db.session.scalars(known.limit(50)))
     if not rows:
@@ -79,6 +82,20 @@ def archive_of(slug: str, until: datetime | None = None, set_name: str | None = 
             f"({rows[0].error}).{before} Choose with --date."
         )
     return rows[0]
+
+
+def _check_name(slug: str) -> None:
+    """Raise where a name that no tenant has any more stands for a living tenant, or for several."""
+    by_name = sa.select(ArchiveRow.tenant_uuid).where(ArchiveRow.slug == slug).distinct()
+    found = sorted(db.session.scalars(by_name), key=str)
+    if len(found) > 1:
+        raise InvalidInputError(
+            f"{len(found)} tenants were called {slug}: {', '.join(map(str, found))}. Restore from "
+            "a set in which only one of them is."
+        )
+    tenant = _by_uuid(found[0]) if found else None
+    if tenant is not None:
+        raise InvalidInputError(f"That tenant is called {tenant.slug} now.")
 
 
 def _moment(moment: datetime) -> str:
@@ -132,6 +149,9 @@ def provision(slug: str, name: str) -> Tenant:
         sa.select(Tenant).where(Tenant.slug == slug, Tenant.state == PROVISIONING)
     ).one_or_none()
     if begun is not None:
+        # It may have been meant for another company's data, which must not be found through it.
+        begun.uuid = uuid.uuid4()
+        db.session.flush()
         return begun
     tenant = service.create(name, slug)
     tenant.state = PROVISIONING
@@ -153,11 +173,14 @@ def least_proven(number: int) -> list[ArchiveRow]:
         .correlate(Tenant)
         .scalar_subquery()
     )
+    is_forgotten = sa.exists().where(
+        TenantKey.tenant_uuid == Tenant.uuid, TenantKey.forgotten_at.is_not(None)
+    )
     statement = (
         sa.select(ArchiveRow)
         .select_from(Tenant)
         .join(ArchiveRow, ArchiveRow.id == newest)
-        .where(Tenant.state.in_(WITH_DATA))
+        .where(Tenant.state.in_(WITH_DATA), ~is_forgotten)
         .order_by(Tenant.last_proven_restore.asc().nulls_first(), Tenant.id)
         .limit(number)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from ops.archives.models import RUNNING as RUNNING_SET
 from ops.archives.models import ArchiveRow
 from ops.archives.storage import Storage
 from ops.backups import job as backups
@@ -79,6 +80,8 @@ def choose(order: Order) -> list[ArchiveRow]:
         raise InvalidInputError("Say which tenant, or which set.")
     if order.as_slug or order.tables or order.until:
         raise InvalidInputError("A whole set is restored as it is, under its own names.")
+    if backups.get(set_name).state == RUNNING_SET:
+        raise InvalidInputError(f"The set {set_name} is being filled.")
     return find.archives_of_set(set_name)
 
 
@@ -117,8 +120,13 @@ def _member(archive: ArchiveRow, order: Order) -> Member:
     return Member(tenant.id, tenant.schema_name, tenant.slug, {"archive": archive.name})
 
 
-def start_undo(slug: str, *, actor: str) -> int:
-    """Begin to take the last restore of a tenant back.
+def start_undo(slug: str, *, actor: str, schema_name: str | None = None) -> int:
+    """Begin to bring back what a restore of a tenant has put aside.
+
+    Args:
+        slug: of the tenant.
+        actor: who asks for it.
+        schema_name: which of it; the newest where nothing is said.
 
     Returns:
         The number of its run.
@@ -129,9 +137,10 @@ def start_undo(slug: str, *, actor: str) -> int:
         RunUnderwayError: it is being restored.
     """
     tenant = service.get(slug)
-    if restore.newest_kept(db.session.connection(), tenant.id) is None:
+    if restore.newest_kept(db.session.connection(), tenant.id, schema_name) is None:
         raise restore.nothing_kept(slug)
-    return _start(f"undo {slug}", {"action": UNDO}, [_of(tenant)], actor=actor)
+    params = {"action": UNDO, "schema_name": schema_name}
+    return _start(f"undo {slug}", params, [_of(tenant)], actor=actor)
 
 
 def start_drill(slugs: Sequence[str], number: int, *, actor: str, settings: Settings) -> int:
@@ -221,8 +230,9 @@ def perform(params: Mapping[str, Any], settings: Settings) -> Iterator[Perform]:
     def perform_next(item: Item) -> Outcome:
         outcome = _attempt(work, item)
         is_final = outcome.state == FAILED and not (outcome.retry and item.attempts < MAX_ATTEMPTS)
-        if is_final and params["action"] in (RESTORE, CLONE):
-            _discard(item)
+        if is_final and params["action"] in (RESTORE, CLONE) and _discard(item):
+            # There is nothing left that this run could be resumed for.
+            return replace(outcome, error=f"{outcome.error} Ask for it anew.")
         return outcome
 
     yield perform_next
@@ -231,7 +241,7 @@ def perform(params: Mapping[str, Any], settings: Settings) -> Iterator[Perform]:
 def _work(params: Mapping[str, Any], settings: Settings) -> Callable[[Item], dict[str, Any]]:
     action = params["action"]
     if action == UNDO:
-        return partial(restore.undo, settings=settings)
+        return partial(restore.undo, settings=settings, schema_name=params.get("schema_name"))
     if action == CLONE:
         return partial(clone.clone, settings=settings)
     storage = Storage(settings.need("backup_url"))
@@ -270,8 +280,12 @@ def _attempt(work: Callable[[Item], dict[str, Any]], item: Item) -> Outcome:
         return Outcome(FAILED, first_line(error), is_passing or is_worth_another_try(error))
 
 
-def _discard(item: Item) -> None:
-    """Drop a new tenant whose restore has failed for good; one that has data is not touched."""
+def _discard(item: Item) -> bool:
+    """Drop a new tenant whose restore has failed for good; one that has data is not touched.
+
+    Returns:
+        Whether it was one.
+    """
     this = sa.and_(Tenant.id == item.tenant_id, Tenant.state == PROVISIONING)
     # Where this fails, the sweep of deleted tenants does it.
     with suppress(sa.exc.DBAPIError, BusyError, TenantNotFoundError):
@@ -279,6 +293,8 @@ def _discard(item: Item) -> None:
             marked = connection.execute(sa.update(Tenant).where(this).values(state=DELETING))
         if marked.rowcount:
             tenant_schemas.drop(item.schema_name)
+            return True
+    return False
 
 
 def replaced(slug: str | None = None) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from ops.upgrades.locks import lock_tenant
 from ops.upgrades.versions import read_versions
 from todo_app.config import Settings
 from todo_app.database import own_connection
-from todo_app.errors import NotFoundError
+from todo_app.errors import InvalidInputError, NotFoundError
 from todo_app.tenants.models import ACTIVE, ARCHIVED, PROVISIONING, Tenant
 
 DETAILS = ("name", "tax_id", "street", "postal_code", "city", "country")
@@ -77,6 +77,9 @@ def put_in_place(
         stack.enter_context(lock_tenant(connection, live))
         tenant = _tenant(connection, item.tenant_id)
         has_data = tenant.state in WITH_DATA
+        if has_data and str(tenant.uuid) != str(source.expected.tenant_uuid):
+            # As where a run goes on that was meant for a tenant which another run has filled since.
+            raise InvalidInputError("The archive is of another tenant than the one that is there.")
         has_people = has_data and bool(tenant.revision)
         if tenant.state == ARCHIVED:
             stack.enter_context(_home(connection, live))
@@ -193,8 +196,13 @@ def put_aside_tables(
     return {"side": side, "rows": sum(rows.values()), "tables": rows}
 
 
-def undo(item: Item, settings: Settings) -> dict[str, Any]:
-    """Bring back what the last restore, or undo, of a tenant has put aside.
+def undo(item: Item, settings: Settings, schema_name: str | None = None) -> dict[str, Any]:
+    """Bring back what a restore, or undo, of a tenant has put aside.
+
+    Args:
+        item: the tenant.
+        settings: of this installation.
+        schema_name: which of it; the newest where nothing is said.
 
     Credentials and deletions stay as they are live here, too.
 
@@ -203,11 +211,13 @@ def undo(item: Item, settings: Settings) -> dict[str, Any]:
     """
     live = item.schema_name
     with own_connection() as connection, lock_tenant(connection, live):
-        kept = newest_kept(connection, item.tenant_id)
+        kept = newest_kept(connection, item.tenant_id, schema_name)
         if kept is None:
             raise nothing_kept(item.slug)
         incoming = kept.schema_name
         versions = read_versions(connection, [incoming])
+        if kept.revision and not versions.get(incoming):
+            raise InvalidInputError(f"{incoming} is not whole any more.")
         revision = bring_to_head(connection, incoming, versions.get(incoming, ""), settings)
 
         has_people = bool(_tenant(connection, item.tenant_id).revision)
@@ -243,11 +253,18 @@ def nothing_kept(slug: str) -> NotFoundError:
     return NotFoundError(f"Nothing is kept of {slug} that could be brought back.")
 
 
-def newest_kept(connection: sa.Connection, tenant_id: int) -> Any:
-    """The schema that was put aside last, and whole; None where none is kept."""
+def newest_kept(connection: sa.Connection, tenant_id: int, schema_name: str | None = None) -> Any:
+    """The schema that was put aside last, or the one named; None where it is not kept.
+
+    What is kept no longer may be half dropped.
+    """
     kept = ReplacedSchema.__table__
     statement = (
-        sa.select(kept).where(kept.c.tenant_id == tenant_id).order_by(kept.c.replaced_at.desc())
+        sa.select(kept)
+        .where(kept.c.tenant_id == tenant_id, kept.c.keep_until > sa.func.now())
+        .order_by(kept.c.replaced_at.desc())
     )
+    if schema_name is not None:
+        statement = statement.where(kept.c.schema_name == schema_name)
     rows = connection.execute(statement)
     return next((row for row in rows if is_replaced(row.schema_name)), None)

@@ -46,6 +46,8 @@ def drop_kept(connection: sa.Connection, schema_name: str) -> bool:
     this = _KEPT.c.schema_name == schema_name
     if connection.execute(sa.select(_KEPT.c.schema_name).where(this)).first() is None:
         return False
+    # Nothing that is half dropped may be brought back.
+    connection.execute(sa.update(ReplacedSchema).where(this).values(keep_until="-infinity"))
     # The row goes last: a drop that is stopped halfway is found again by it.
     drop_schema(schema_name)
     connection.execute(sa.delete(ReplacedSchema).where(this))

@@ -268,7 +268,7 @@ def _row(claim: Claim, result: Result, now: float) -> dict[str, Any]:
         "state": PENDING if again else outcome.state,
         # Jitter, so that those who waited for one lock do not come back all at once.
         "pause": pause * random.uniform(0.5, 1.5) if again else 0,  # noqa: S311
-        "result": {**item.result, **outcome.result},
+        "result": dict(outcome.result),
         "error": outcome.error,
         "ended_ago": now - ended,
         "seconds": seconds,
@@ -279,6 +279,7 @@ _FAILED = sa.text(
     "SELECT count(*) FROM public.ops_run_items WHERE run_id = :run_id AND state = 'failed'"
 )
 
+# Over what the worker has noted in the item meanwhile; how far it was is over with the work.
 _FINISH = sa.text(
     "UPDATE public.ops_run_items AS i SET"
     " state = r.state,"
@@ -286,7 +287,7 @@ _FINISH = sa.text(
     " finished_at = CASE WHEN r.state <> 'pending'"
     "  THEN now() - r.ended_ago * interval '1 second' END,"
     " started_at = now() - (r.ended_ago + r.seconds) * interval '1 second',"
-    " result = r.result, error = r.error, claim = NULL"
+    " result = (i.result - 'progress') || r.result, error = r.error, claim = NULL"
     " FROM jsonb_to_recordset(:rows) AS r(tenant_id bigint, state text, pause float,"
     "  result jsonb, error text, ended_ago float, seconds float)"
     " WHERE i.run_id = :run_id AND i.tenant_id = r.tenant_id AND i.claim = :token"
