@@ -10,8 +10,8 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from ops.archives.models import COMPLETE
+from ops.backups import closing, job, retention
 from ops.backups import forget as forgetting
-from ops.backups import job, retention
 from ops.backups.databases import databases as all_databases
 from ops.backups.report import archive_row, set_row
 from ops.backups.rescan import rescan as rescan_storage
@@ -72,7 +72,7 @@ def create(
     finally:
         if not detach:
             with operations(), transaction():
-                job.close(_settings())
+                closing.close(_settings())
 
 
 @backups.command("list")

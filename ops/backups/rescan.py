@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ops.archives.models import COMPLETE, INCOMPLETE, RUNNING, ArchiveRow, BackupSet, TenantKey
 from ops.archives.storage import Storage
-from ops.backups.job import set_manifest_name
+from ops.backups.closing import set_manifest_name
 from ops.backups.take import descriptor_name, key_name
 from ops.runs.models import RUNNING as RUN_RUNNING
 from ops.runs.models import Run

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from ops.archives.models import RUNNING, ArchiveRow, BackupSet
 from ops.archives.storage import Storage
-from ops.backups.job import set_manifest_name
+from ops.backups.closing import set_manifest_name
 from ops.backups.take import descriptor_name
 from todo_app.config import Settings
 from todo_app.database import db, transaction

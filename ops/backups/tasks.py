@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Task, shared_task
 from flask import current_app
 
-from ops.backups import job, retention
+from ops.backups import closing, job, retention
 from ops.runs import job as runs
 from ops.runs import queue
 from ops.runs.queue import BrokerAwayError
@@ -47,9 +47,9 @@ def close() -> str:
         return NO_STORAGE
     # Apart, for the first needs no storage.
     with operations(), transaction():
-        done = [f"run {run_id} was told" for run_id in job.tell_failures(settings)]
+        done = [f"run {run_id} was told" for run_id in closing.tell_failures(settings)]
     with operations(), transaction():
-        done += [f"{set_.name} is {set_.state}" for set_ in job.close(settings)]
+        done += [f"{set_.name} is {set_.state}" for set_ in closing.close(settings)]
     return "; ".join(done) or "nothing to close"
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from flask import current_app
 from flask.cli import with_appcontext
 
+from ops.backups import closing
 from ops.backups import job as backups
 from ops.console import EXIT_FAILED, WrongUseError, json_option, print_table, whoami
 from ops.restores import elsewhere, job
@@ -275,4 +276,4 @@ def archive(slug: str, yes: bool, inline: bool, detach: bool, as_json: bool) -> 
     finally:
         if not detach:
             with operations(), transaction():
-                backups.close(_settings())
+                closing.close(_settings())

@@ -16,6 +16,7 @@ from click.testing import Result
 from flask import Flask
 
 from ops.archives.copying import TEXT_FORMAT, copy_out, describe
+from ops.backups import closing
 from ops.backups import job as backups
 from ops.restores import job
 from ops.restores.job import Order
@@ -44,7 +45,7 @@ class Keeper:
             name = set_.name
         self.work(run_id)
         with self._entry():
-            backups.close(self.settings)
+            closing.close(self.settings)
         return name
 
     def restore(self, slug: str, **order: Any) -> dict[str, Any]:
