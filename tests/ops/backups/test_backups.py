@@ -19,6 +19,7 @@ from ops.archives.writer import Snapshot
 from ops.backups import job, tasks
 from ops.backups.take import SetRef, take
 from ops.operators import job as operators
+from ops.runs import queue
 from ops.runs.job import RunUnderwayError
 from ops.upgrades.locks import lock_tenant
 from tests.factories import Company, Operator, wait_until
@@ -80,11 +81,20 @@ def job_state(name: str) -> str:
         return job.get(name).state
 
 
-def test_beat_backs_all_up_and_spreads_them(app: Flask, acme: Company) -> None:
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The runs that workers are woken for, instead of waking any: they would begin at once."""
+    runs: list[int] = []
+    monkeypatch.setattr(queue, "wake", lambda run: runs.append(run.id))
+    return runs
+
+
+def test_beat_backs_all_up(app: Flask, acme: Company, woken: list[int]) -> None:
     with app.app_context():
         assert "tenants" in tasks.back_up_all()
         with operations(), transaction():
             set_ = job.get("latest")
+            assert woken == [set_.run_id]
             statement = sa.text("UPDATE public.ops_runs SET state = 'cancelled' WHERE id = :id")
             db.session.execute(statement, {"id": set_.run_id})
         assert f"{set_.name} is incomplete" in tasks.close()
@@ -372,6 +382,7 @@ def test_a_consistent_set_does_not_take_a_schema_that_was_replaced_for_an_empty_
             )
 
 
+@pytest.mark.usefixtures("woken")
 def test_the_latest_set_is_one_of_all_tenants(app: Flask, acme: Company) -> None:
     with app.app_context():
         tasks.back_up_all()
