@@ -198,9 +198,9 @@ def test_a_lost_catalogue_does_not_cost_the_keys(app: Flask, acme: Company) -> N
 
 
 def test_a_rescan_believes_no_empty_storage_and_no_other_hash(
-    app: Flask, acme: Company, tmp_path: Path
+    app: Flask, acme: Company, globex: Company, tmp_path: Path
 ) -> None:
-    archive = create(app, acme.slug)
+    archive = create(app, acme.slug, globex.slug)
     settings = app.config["SETTINGS"]
     app.config["SETTINGS"] = dataclasses.replace(settings, backup_url=tmp_path.as_uri())
     try:
