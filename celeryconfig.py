@@ -8,6 +8,7 @@ from kombu.entity import Exchange, Queue
 UPGRADES = "upgrades"
 BACKUPS = "backups"
 RESTORES = "restores"
+UPKEEP = "upkeep"
 DELIVERY = "delivery"
 DEFAULT = "default"
 
@@ -24,10 +25,11 @@ imports = (
     "ops.runs.tasks",
     "ops.tenants.tasks",
     "ops.upgrades.tasks",
+    "ops.upkeep.tasks",
 )
 task_queues = tuple(
     Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
-    for name in (UPGRADES, BACKUPS, RESTORES, DELIVERY, DEFAULT)
+    for name in (UPGRADES, BACKUPS, RESTORES, UPKEEP, DELIVERY, DEFAULT)
 )
 task_default_queue = DEFAULT
 task_create_missing_queues = False
@@ -35,6 +37,7 @@ task_routes = {
     "ops.upgrades.tasks.*": {"queue": UPGRADES},
     "ops.backups.tasks.*": {"queue": BACKUPS},
     "ops.restores.tasks.*": {"queue": RESTORES},
+    "ops.upkeep.tasks.*": {"queue": UPKEEP},
     "ops.delivery.tasks.*": {"queue": DELIVERY},
 }
 
@@ -101,6 +104,10 @@ beat_schedule = {
     "back-up-all": {
         "task": "ops.backups.tasks.back_up_all",
         "schedule": crontab(hour="1", minute="7"),
+    },
+    "keep-tenants-tidy": {
+        "task": "ops.upkeep.tasks.begin",
+        "schedule": crontab(hour="2", minute="37"),
     },
     "close-backup-sets": {
         "task": "ops.backups.tasks.close",

@@ -12,9 +12,10 @@ bind = os.environ.get("BIND") or "0.0.0.0:8000"
 workers = int(os.environ.get("WEB_CONCURRENCY") or len(os.sched_getaffinity(0)))
 
 # Threads, because `sync` workers cannot keep connections alive and one slow client holds one up.
-# Not more than the pool has connections (POOL_SIZE): a thread beyond that would only wait.
+# More than the pool has connections (POOL_SIZE): up to 48 may wait for a password hash, which holds
+# no connection (todo_app/hashing.py), and nobody else should have to wait behind them.
 worker_class = "gthread"
-threads = 4
+threads = 64
 keepalive = 75  # seconds; longer than the idle time of the usual load balancers
 
 timeout = 60

@@ -20,6 +20,7 @@ from ops.routes import cc
 from ops.runs.cli import runs
 from ops.runs.routes import runs as runs_routes
 from ops.tenants.cli import tenants
+from ops.upkeep.cli import upkeep
 from todo_app.config import Settings
 
 
@@ -42,7 +43,7 @@ def init_app(app: Flask) -> Celery:
         app.cli.add_command(command)
     for command in (restores_cli.restore, restores_cli.undo, restores_cli.drill, restores_cli.kept):
         backups.add_command(command)
-    for command in (restores_cli.clone, restores_cli.archive):
+    for command in (restores_cli.clone, restores_cli.archive, upkeep):
         tenants.add_command(command)
     api = app.extensions["api"]
     api.spec.components.security_scheme("operator", {"type": "http", "scheme": "bearer"})

@@ -16,7 +16,7 @@ ROLES: dict[str, list[str]] = {
     "worker": [
         *CELERY,
         "worker",
-        "--queues=upgrades,backups,restores,delivery,default",
+        "--queues=upgrades,backups,restores,upkeep,delivery,default",
         "--pool=prefork",
         "--concurrency={WORKER_CONCURRENCY}",
         "--loglevel={LOG_LEVEL}",

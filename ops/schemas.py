@@ -49,6 +49,7 @@ class TenantSchema(Schema):
     postal_code = ma.fields.String(required=True, allow_none=True)
     city = ma.fields.String(required=True, allow_none=True)
     country = ma.fields.String(required=True, allow_none=True)
+    account_limit = ma.fields.Integer(required=True, allow_none=True, metadata={"example": 50})
     created_at = Time(required=True)
     updated_at = Time(required=True)
 
@@ -66,6 +67,15 @@ class TenantChangeSchema(Schema):
     postal_code = String(allow_none=True, max_length=20)
     city = String(allow_none=True, max_length=100)
     country = String(allow_none=True, max_length=100)
+    account_limit = ma.fields.Integer(
+        strict=True,
+        allow_none=True,
+        validate=ma.validate.Range(0, 1_000_000),
+        metadata={
+            "example": 50,
+            "description": "Users it may have; 0 for any number, null for what the settings say.",
+        },
+    )
     state = ma.fields.String(validate=ma.validate.OneOf((ACTIVE, SUSPENDED)))
     is_canary = Boolean(metadata={"description": "Whether it is upgraded before the others."})
 

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -29,10 +30,12 @@ from todo_app.config import Settings
 from todo_app.database import transaction
 from todo_app.tenancy import operations
 
-# A shell that starts the tests in the background lets them ignore Ctrl-C, and with them every
-# program that they send it to.
+# Whoever starts the tests in the background, or with nohup, lets them ignore these signals, and
+# with them every program that they send them to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 OPS_PASSWORD = "ops-password"
 API_PASSWORD = "api-password"
@@ -63,6 +66,8 @@ def settings(postgres: PostgresServer, valkey: ValkeyServer) -> Settings:
         redis_url=valkey.url,
         tenant_roles=True,
         auth_rate_limit="",
+        tenant_rate_limit="",
+        secrets_keys=(Fernet.generate_key().decode(),),
         spare_schemas=2,
         log_level="WARNING",
     )

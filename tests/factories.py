@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from todo_app.database import db
+from todo_app.outbox import OutboxMessage
+from todo_app.tenancy import operations
+
 PASSWORD = "correct horse battery"
+
+TOKEN = re.compile(r"\bt_[a-z0-9_]+\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+"""A mailed token, in the text of its mail."""
 
 _numbers = itertools.count(1)
 
@@ -117,12 +127,36 @@ def sign_in(client: FlaskClient, slug: str, email: str, password: str = PASSWORD
 
 
 def register(client: FlaskClient, name: str = "Acme") -> Company:
-    """Register a company with a name of its own, and sign its first user in."""
+    """Register a company with a name of its own, and confirm its first user's address."""
     number = next(_numbers)
     email = f"boss{number}@example.com"
     answer = client.post("/auth/register", json=registration(f"{name} {number}", email))
     assert answer.status_code == 201, answer.json
-    slug = answer.json["tenant"]["slug"]
-    boss = sign_in(client, slug, email)
+    boss = activate(client, answer.json["tenant"]["slug"], email)
     schema_name = boss.token.partition(".")[0]
-    return Company(client, slug, boss.token, boss.uuid, email, schema_name)
+    return Company(client, boss.slug, boss.token, boss.uuid, email, schema_name)
+
+
+def activate(client: FlaskClient, slug: str, email: str) -> Person:
+    """Confirm the address of somebody who has registered, which signs them in."""
+    body = {"token": mailed_token(client.application, email), "password": PASSWORD}
+    answer = client.post("/auth/first_run", json=body)
+    assert answer.status_code == 200, answer.json
+    return Person(client, slug, answer.json["token"], answer.json["user"]["uuid"], email)
+
+
+def mailed_token(app: Flask, email: str) -> str:
+    """The token of the newest mail to an address that waits in the outbox."""
+    texts = mails_to(app, email)
+    return next(token for text in reversed(texts) for token in TOKEN.findall(text))
+
+
+def mails_to(app: Flask, email: str) -> list[str]:
+    """The texts of the mails to an address that wait in the outbox, the newest last."""
+    statement = (
+        sa.select(OutboxMessage.payload["text"].astext)
+        .where(OutboxMessage.payload["to"].astext == email)
+        .order_by(OutboxMessage.id)
+    )
+    with app.app_context(), operations():
+        return list(db.session.scalars(statement))

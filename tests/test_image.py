@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.fernet import Fernet
 
 from ops.local.child import Child, find_program, search_path
 from ops.local.files import free_port
@@ -215,6 +216,7 @@ def test_the_image_runs_as_composed(tmp_path: Path) -> None:
         (app / source).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / source, app / source)
     values = {name: "s3cret" for name in EXAMPLE if SECRET.search(name)}
+    values["SECRETS_KEYS"] = Fernet.generate_key().decode()
     values["FLOWER_BASIC_AUTH"] = "admin:s3cret"
     with (
         embedded_postgres(tmp_path / "postgres", durable=False) as postgres,

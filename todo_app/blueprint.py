@@ -88,6 +88,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         methods: Sequence[str] = ("GET",),
         keeps_answer: bool | None = None,
         versioned: bool | None = None,
+        max_body_bytes: int | None = None,
         **options: Any,
     ) -> Callable[[View], View]:
         """Register a view.
@@ -98,6 +99,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             methods: HTTP methods, as Flask takes them.
             keeps_answer: whether Idempotency-Key is obeyed; by default for POST with a token.
             versioned: whether If-Match is; by default for PATCH and DELETE.
+            max_body_bytes: largest body, where it may be larger than others.
             options: further options of Flask and flask-smorest.
         """
 
@@ -108,6 +110,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         def decorator(view: View) -> View:
             outer = idempotent(view) if keeps_answer else _copy(view)
+            if max_body_bytes is not None:
+                outer = _with_room(outer, max_body_bytes)
             outer.guard = guard  # type: ignore[attr-defined]
             errors = _errors(guard, methods, rule)
             parameters = [TENANT_PARAMETER] if guard.needs_tenant else []
@@ -206,6 +210,15 @@ def _copy(view: View) -> View:
     return wrapper
 
 
+def _with_room(view: View, max_body_bytes: int) -> View:
+    @wraps(view)
+    def wrapper(**kwargs: Any) -> Any:
+        request.max_content_length = max_body_bytes
+        return view(**kwargs)
+
+    return wrapper
+
+
 def _errors(guard: Guard, methods: Sequence[str], rule: str) -> set[int]:
     """The errors that any route of this kind can answer."""
     errors = {400, 429, 500, 503}
@@ -215,9 +228,9 @@ def _errors(guard: Guard, methods: Sequence[str], rule: str) -> set[int]:
         errors |= {403, 404}
     if "<" in rule:
         errors.add(404)
-    if {"POST", "PATCH", "DELETE"} & set(methods):
+    if set(methods) - {"GET"}:
         errors.add(409)
-    if {"POST", "PATCH"} & set(methods):
+    if {"POST", "PUT", "PATCH"} & set(methods):
         errors |= {413, 415, 422}
     return errors
 
@@ -237,7 +250,13 @@ def _document(view: Any, guard: Guard, errors: set[int], parameters: list[dict[s
                 "content_type": PROBLEM_TYPE,
             }
         ]
-    apidoc["manual_doc"] = {**apidoc.get("manual_doc", {}), "security": guard.security}
+    about: dict[str, Any] = {"security": guard.security}
+    permission = getattr(guard, "permission", None)
+    if permission:
+        about["x-permission"] = permission
+    if getattr(guard, "fresh", False):
+        about["x-step-up"] = True
+    apidoc["manual_doc"] = {**apidoc.get("manual_doc", {}), **about}
     apidoc["header_parameters"] = parameters
     view._apidoc = apidoc
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import limits
+from cryptography.fernet import Fernet
 
-EMPTY_MEANS_OFF = ("auth_rate_limit",)
+EMPTY_MEANS_OFF = ("auth_rate_limit", "tenant_rate_limit")
 AT_LEAST_ONE = (
     "pool_size",
     "pool_timeout",
@@ -21,6 +22,7 @@ AT_LEAST_ONE = (
     "keep_runs_days",
 )
 NOT_NEGATIVE = (
+    "account_limit",
     "backup_drills",
     "backup_spread_seconds",
     "keep_daily",
@@ -117,6 +119,13 @@ class Settings:
     """Largest request body that is read."""
     auth_rate_limit: str = "30 per minute"
     """Requests to `/auth` allowed from one address; empty switches the limit off."""
+    tenant_rate_limit: str = "12000 per minute"
+    """Requests allowed to all people of one tenant together; empty switches the limit off."""
+    account_limit: int = 0
+    """People that a tenant may have, where it has no limit of its own; 0 for any number."""
+    secrets_keys: tuple[str, ...] = field(default=(), repr=False)
+    """Fernet keys (32 bytes, URL-safe base64) that encrypt the secrets of second factors. The first
+    encrypts, all decrypt: put a new one in front to replace an old one."""
     required_revision: str = ""
     """Oldest tenant revision that is served; empty takes the code's own bound."""
     log_level: str = "INFO"
@@ -163,11 +172,20 @@ class Settings:
                 raise ConfigError(f"{name.upper()} must not be negative")
         if self.log_level not in logging.getLevelNamesMapping():
             raise ConfigError("LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
-        if self.auth_rate_limit:
+        for name in EMPTY_MEANS_OFF:
+            if not getattr(self, name):
+                continue
             try:
-                limits.parse_many(self.auth_rate_limit)
+                limits.parse(getattr(self, name))
             except ValueError:
-                raise ConfigError("AUTH_RATE_LIMIT must read like `30 per minute`") from None
+                raise ConfigError(f"{name.upper()} must read like `30 per minute`") from None
+        for key in self.secrets_keys:
+            try:
+                Fernet(key)
+            except ValueError:
+                raise ConfigError(
+                    "SECRETS_KEYS must be Fernet keys: 32 bytes in URL-safe base64, with commas"
+                ) from None
         if self.log_format not in ("json", "console"):
             raise ConfigError("LOG_FORMAT must be json or console")
         for name in ("database_url", "ops_database_url"):

@@ -3,6 +3,9 @@
 Rules raise an `AppError`; nothing else in the program builds an error answer. The shape is that of
 RFC 9457, `application/problem+json`. What is not an `AppError` or an HTTP error of the framework
 becomes a plain 500 (or 503 when the database is away): its text goes to the log, never to a client.
+
+Titles are in the language of the user, or of the request; `detail` is English, as are all texts
+that developers look for in documents and logs.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ from typing import Any, ClassVar
 
 import orjson
 import structlog
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
+
+from todo_app.languages import negotiate, translate
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -134,21 +139,31 @@ def problem(
     headers: dict[str, str] | None = None,
 ) -> Response:
     """An answer of type `application/problem+json` for one error."""
+    phrase, language = HTTPStatus(status).phrase, _language()
     body: dict[str, Any] = {
         "type": f"urn:todo:problem:{code}",
-        "title": HTTPStatus(status).phrase,
+        "title": translate(phrase, language),
         "status": status,
         "detail": detail,
         "request_id": g.get("request_id", ""),
     }
     if errors:
         body["errors"] = errors
-    return Response(
+    answer = Response(
         orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS),
         status=status,
         content_type=PROBLEM_TYPE,
         headers=headers,
     )
+    if body["title"] != phrase:
+        answer.content_language.add(language)
+    return answer
+
+
+def _language() -> str:
+    """That of the signed-in user, else the one that the request prefers."""
+    user = g.get("user")
+    return user.language if user else negotiate(request.headers.get("Accept-Language"))
 
 
 def _render_app_error(error: AppError) -> Response:

@@ -30,6 +30,9 @@ ANYBODY = "anybody"
 SWEEP_ROWS = 100
 """Expired keys that each new key takes away with it, so that the table needs no other sweeper."""
 
+SECRETS = frozenset({"password", "current_password", "code", "token"})
+"""Names of what people type or get by mail."""
+
 KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -97,11 +100,18 @@ def idempotent(view: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def _without_passwords(body: Any) -> Any:
-    """A body as it is told from others: a fast hash of a password must not be stored."""
+def _body() -> Any:
+    """What tells one request's body from another's."""
+    if request.is_json:
+        return _without_secrets(request.get_json(silent=True))
+    return hashlib.sha256(request.get_data()).hexdigest()
+
+
+def _without_secrets(body: Any) -> Any:
+    """A body as it is told from others: a fast hash of a secret must not be stored."""
     if isinstance(body, dict):
         return {
-            name: None if name == "password" else _without_passwords(value)
+            name: None if name in SECRETS else _without_secrets(value)
             for name, value in body.items()
         }
     return body
@@ -120,7 +130,7 @@ def _once(key: str, work: Callable[[], Response]) -> Response:
                 request.method,
                 request.full_path,
                 request.headers.get("If-Match"),
-                _without_passwords(request.get_json(silent=True)),
+                _body(),
             ],
             option=orjson.OPT_SORT_KEYS,
         )

@@ -16,7 +16,8 @@ from flask import Flask, Response, g, request
 from todo_app.config import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
-_SECRET_PATH = "/auth/verify/"  # noqa: S105 (a path, whose last part is a secret)
+_SECRET_PATHS = ("/auth/verify/", "/auth/reset-password/")
+"""Paths whose last part is a secret, or somebody's address."""
 
 
 def configure(settings: Settings) -> None:
@@ -79,8 +80,9 @@ def init_app(app: Flask) -> None:
     def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.get("request_id", "")
         path = request.path
-        if path.startswith(_SECRET_PATH):
-            path = _SECRET_PATH + "…"
+        for prefix in _SECRET_PATHS:
+            if path.startswith(prefix):
+                path = prefix + "…"
         log.info(
             "request",
             method=request.method,

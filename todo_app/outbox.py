@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from todo_app.database import Base, db
 
 MAIL = "mail"
+PASSWORD_RESET = "password_reset"  # noqa: S105 (a kind of message)
+"""Somebody asked for a mail to set a new password. Whether there is such a user is looked up when
+this is delivered, so that the answer to the request cannot tell, not even by its time."""
 
 
 class OutboxMessage(Base):
@@ -50,7 +54,30 @@ def send_mail(to: str, subject: str, text: str) -> None:
         subject: made one line where it is not, for it may hold a person's name.
         text: the body, plain text.
     """
-    payload = {"to": to, "subject": " ".join(subject.split()), "text": text}
+    put(MAIL, _mail(to, subject, text))
+
+
+def send_mails(mails: Sequence[Mapping[str, str]]) -> None:
+    """Have many mails sent, as `send_mail` does it with one.
+
+    Args:
+        mails: the arguments of `send_mail`, by name.
+    """
+    rows = [{"kind": MAIL, "payload": _mail(**mail)} for mail in mails]
+    if rows:
+        db.session.execute(sa.insert(OutboxMessage).inline(), rows)
+
+
+def _mail(to: str, subject: str, text: str) -> dict[str, str]:
+    return {"to": to, "subject": " ".join(subject.split()), "text": text}
+
+
+def put(kind: str, payload: dict[str, Any]) -> None:
+    """Have a message delivered once the current transaction has been committed.
+
+    Args:
+        kind: what it is, which says who delivers it.
+        payload: JSON.
+    """
     # Inline: nothing of the row is read back, for a tenant's role may not read the outbox.
-    statement = sa.insert(OutboxMessage).values(kind=MAIL, payload=payload).inline()
-    db.session.execute(statement)
+    db.session.execute(sa.insert(OutboxMessage).values(kind=kind, payload=payload).inline())

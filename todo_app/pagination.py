@@ -90,6 +90,46 @@ def contains(text: str) -> str:
     return f"%{escaped}%"
 
 
+_LETTERS = ("ŁłØøĐđÐðĦħŦŧŊŋıĸ", "LlOoDdDdHhTtNnik")
+_PAIRS = {"Æ": "AE", "æ": "ae", "Œ": "OE", "œ": "oe", "ẞ": "SS", "ß": "ss", "Þ": "TH", "þ": "th"}
+"""Letters that Unicode does not take apart, and what people type in their place."""
+_MARKS = "[\u0300-\u036f]+"
+"""Accents, once they stand behind their letters."""
+
+
+def folded(text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """A text without accents and case, for comparing: `Łódź` and `LODZ` become the same."""
+    bare = sa.func.regexp_replace(
+        sa.func.pg_catalog.normalize(text, sa.literal_column("'NFKD'")),
+        sa.literal_column(f"'{_MARKS}'"),
+        sa.literal_column("''"),
+        sa.literal_column("'g'"),
+    )
+    bare = sa.func.translate(bare, *(sa.literal_column(f"'{side}'") for side in _LETTERS))
+    for letter, pair in _PAIRS.items():
+        bare = sa.func.replace(
+            bare, sa.literal_column(f"'{letter}'"), sa.literal_column(f"'{pair}'")
+        )
+    # Most texts are plain ASCII, as their length tells: those need only the last step.
+    is_plain = sa.func.octet_length(text) == sa.func.length(text)
+    return sa.func.lower(sa.case((is_plain, text), else_=bare))
+
+
+def matches(*columns: Any) -> sa.ColumnElement[bool]:
+    """Whether a row's columns, one after the other with spaces, contain what is searched for.
+
+    Accents and case make no difference. The statement wants the parameter `search`.
+
+    Args:
+        columns: of text, none of them null.
+    """
+    whole = columns[0]
+    for column in columns[1:]:
+        whole = whole + sa.literal_column("' '") + column
+    wanted = sa.bindparam("search", type_=sa.Text)
+    return sa.func.strpos(folded(whole), folded(wanted)) > 0
+
+
 class PageQuery:
     """Fetches pages of one kind of row; each way to order them is built once.
 

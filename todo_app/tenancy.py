@@ -2,10 +2,10 @@
 
 How it travels: `select_tenant()` runs before each request and only decides *which* tenant is meant
 (token, else header, else host name). The first statement of each transaction then calls
-`enter_tenant`, which looks the tenant up in the catalogue, makes its schema the whole search_path
-and its role the current role until the end of the transaction, and finds the token's user, all in
-one round trip. A tenant that is unknown, suspended or too old is refused there, so jobs and
-requests obey the same rule.
+`enter_tenant_as`, which looks the tenant up in the catalogue, makes its schema the whole
+search_path and its role the current role until the end of the transaction, and finds the token's
+user, all in one round trip. A tenant that is unknown, suspended or too old is refused there, so
+jobs and requests obey the same rule.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from todo_app.database import OPS_BIND, current_session, in_scope, saw_schema
 from todo_app.errors import AppError, ForbiddenError, NotFoundError, UnavailableError
 from todo_app.tenants.models import ACTIVE
 
-REQUIRED_REVISION = "0002"
+REQUIRED_REVISION = "0004"
 """Oldest tenant revision that this code can serve; raise it when the code needs newer columns."""
 
 SCHEMA_PREFIX = "t_"
 
 _ENTER = """
-SELECT * FROM public.enter_tenant(
+SELECT * FROM public.enter_tenant_as(
     %(by)s, %(key)s, %(host)s, %(oldest)s, %(roles)s, %(digest)s
 )
 """
@@ -92,16 +92,28 @@ class CurrentTenant(NamedTuple):
     host: str | None
     state: str
     revision: str
+    account_limit: int | None
 
 
 class CurrentUser(NamedTuple):
-    """Who sent the request."""
+    """Who sent the request, and what its token is."""
 
     id: int
     uuid: uuid.UUID
+    first_name: str
+    last_name: str
+    language: str
     role: str
     permissions: list[str]
     token_id: int
+    scopes: list[str] | None
+    """Of an API token; None for a session, which may do all that the role may."""
+    authenticated_ago: int | None
+    """Seconds since password and second factor were last shown in this session."""
+    used_ago: int | None
+    """Seconds since the token's use was last noted."""
+    lacks_second_factor: bool
+    """Whether the company asks for a second factor that this user has not set up."""
 
 
 class ControlPlane:
@@ -177,7 +189,7 @@ class TenantScope:
         row = connection.exec_driver_sql(_ENTER, parameters).one()
         if row.id is None:
             raise TenantNotGivenError if self.by == "host" else TenantNotFoundError
-        tenant = CurrentTenant._make(row[:8])
+        tenant = CurrentTenant._make(row[:9])
         self._check_agreement(tenant, host_owner=row.host_owner)
         if tenant.state != ACTIVE:
             raise TenantInactiveError
@@ -186,7 +198,7 @@ class TenantScope:
         saw_schema(connection, tenant.schema_name)
         self.tenant = tenant
         g.tenant = tenant.slug
-        self.user = CurrentUser._make(row[9:]) if row.user_id is not None else None
+        self.user = CurrentUser._make(row[10:]) if row.user_id is not None else None
 
     def _check_agreement(self, tenant: CurrentTenant, host_owner: str | None) -> None:
         if self.header and self.header not in (tenant.slug, tenant.schema_name):

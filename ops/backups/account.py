@@ -9,9 +9,10 @@ from flask import Response, current_app, g
 from flask_limiter.util import get_remote_address
 
 from ops.backups.download import choose, download
-from todo_app.auth import SignedIn
+from todo_app.audit import service as audit
+from todo_app.auth import SignedIn, current_user
 from todo_app.blueprint import Blueprint
-from todo_app.database import db
+from todo_app.database import db, transaction
 from todo_app.extensions import limiter
 from todo_app.schemas import Schema, String
 from todo_app.tenancy import control_plane, current_tenant
@@ -54,7 +55,7 @@ def _as_typed(header: str) -> str:
         return header
 
 
-@account.route("/backup", guard=SignedIn("admins:write"))
+@account.route("/backup", guard=SignedIn("admins:write", fresh=True))
 @account.arguments(PassphraseSchema, location="headers")
 @account.response(200)
 @account.alt_response(
@@ -69,7 +70,7 @@ def get_backup(headers: dict[str, Any]) -> Response:
 
     A tar, compressed with zstd and encrypted by age with the passphrase of the header:
     `age --decrypt backup.tar.zst.age | zstd --decompress | tar --extract` opens it. It takes some
-    seconds.
+    seconds, and a session that has shown its password lately.
     """
     settings = current_app.config["SETTINGS"]
     tenant_uuid = current_tenant().uuid
@@ -78,6 +79,8 @@ def get_backup(headers: dict[str, Any]) -> Response:
     with control_plane():
         choice = choose(settings, tenant_uuid)
     name, data = download(settings, choice, _as_typed(headers["passphrase"]))
+    with transaction():
+        audit.record(current_user(), "backup.downloaded", name=name)
     answer = Response(data, mimetype=MEDIA_TYPE)
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer

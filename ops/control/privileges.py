@@ -9,6 +9,8 @@ API_PRIVILEGES = (
     "SELECT, INSERT, UPDATE ON public.tenants",
     "EXECUTE ON FUNCTION public.claim_schema(text)",
     "EXECUTE ON FUNCTION public.enter_tenant(text, text, text, text, boolean, bytea)",
+    "EXECUTE ON FUNCTION public.enter_tenant_as(text, text, text, text, boolean, bytea)",
+    "SELECT, INSERT, DELETE ON public.members",
     "INSERT ON public.outbox",
     # For metrics; what is in a message stays unreadable.
     "SELECT (created_at, delivered_at, failed_at) ON public.outbox",
@@ -25,4 +27,8 @@ API_PRIVILEGES = (
     "SELECT, INSERT, UPDATE, DELETE ON public.idempotency_keys",
 )
 
-TENANT_PRIVILEGES = ("INSERT ON public.outbox",)
+TENANT_PRIVILEGES = (
+    "INSERT ON public.outbox",
+    # Of these a tenant's role sees its own rows alone.
+    "SELECT, INSERT, DELETE ON public.members",
+)

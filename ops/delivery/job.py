@@ -1,4 +1,8 @@
-"""Delivers what the outbox holds. Each message is sent at least once, and retried with backoff."""
+"""Delivers what the outbox holds. Each message is sent at least once, and retried with backoff.
+
+Mails hold secrets, so what a message says is wiped once it has been delivered, or given up: what
+kind it was, when, and what went wrong stay for operators.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,15 @@ import structlog
 
 from todo_app.config import Settings
 from todo_app.database import db, transaction
-from todo_app.outbox import OutboxMessage
-from todo_app.tenancy import operations
+from todo_app.outbox import MAIL, PASSWORD_RESET, OutboxMessage
+from todo_app.registration import members, resets
+from todo_app.tenancy import (
+    TenantBehindError,
+    TenantInactiveError,
+    TenantNotFoundError,
+    operations,
+    tenant_scope,
+)
 
 MAX_ATTEMPTS = 14
 FIRST_RETRY_AFTER = timedelta(seconds=30)
@@ -25,6 +36,16 @@ LONGEST_RETRY_AFTER = timedelta(hours=6)
 SMTP_TIMEOUT_SECONDS = 20
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 KEPT_AFTER_DELIVERY = timedelta(days=7)
+
+EXPECTED = (
+    OSError,
+    smtplib.SMTPException,
+    ValueError,
+    KeyError,
+    TenantBehindError,
+    sa.exc.OperationalError,
+)
+"""What a delivery may fail with, to be tried again later."""
 
 log = structlog.get_logger(__name__)
 
@@ -64,12 +85,22 @@ def _deliver_next(settings: Settings) -> bool | None:
         return None
     message.attempts += 1
     try:
-        send_mail(settings, message.payload)
-    except (OSError, smtplib.SMTPException, ValueError, KeyError) as error:
+        _perform(settings, message)
+    except EXPECTED as error:
         _note_failure(message, error)
         return False
     message.delivered_at = sa.func.now()
+    message.payload = {}
     return True
+
+
+def _perform(settings: Settings, message: OutboxMessage) -> None:
+    if message.kind == MAIL:
+        send_mail(settings, message.payload)
+    elif message.kind == PASSWORD_RESET:
+        mail_reset_tokens(message.payload["email"], message.payload["schema_name"])
+    else:
+        raise ValueError(f"no such kind of message: {message.kind}")
 
 
 def _note_failure(message: OutboxMessage, error: Exception) -> None:
@@ -77,9 +108,37 @@ def _note_failure(message: OutboxMessage, error: Exception) -> None:
     log.warning("not delivered", message=message.id, attempts=message.attempts, error=message.error)
     if message.attempts >= MAX_ATTEMPTS:
         message.failed_at = sa.func.now()
+        message.payload = {}
         return
     delay = min(FIRST_RETRY_AFTER * 2 ** (message.attempts - 1), LONGEST_RETRY_AFTER)
     message.available_at = sa.func.now() + delay
+
+
+def mail_reset_tokens(email: str, schema_name: str | None) -> None:
+    """Mail a token for a new password to whoever has an address, in each tenant where they may.
+
+    Safe to repeat: nobody gets a second mail within minutes.
+
+    Args:
+        email: the address; where there is no such user, nothing happens.
+        schema_name: of the only tenant that is meant; None for all.
+
+    Raises:
+        TenantBehindError: a tenant is being upgraded; the others were served.
+    """
+    with operations():
+        schema_names = [schema_name] if schema_name else members.schemas_of(email, most=None)
+    behind: TenantBehindError | None = None
+    for name in schema_names:
+        try:
+            with tenant_scope(name, "schema_name"), transaction():
+                resets.mail_token(email)
+        except (TenantNotFoundError, TenantInactiveError):
+            continue
+        except TenantBehindError as error:
+            behind = error
+    if behind is not None:
+        raise behind
 
 
 def send_mail(settings: Settings, payload: dict[str, str]) -> None:

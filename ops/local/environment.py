@@ -18,6 +18,7 @@ SHARED = (
     "BACKUP_URL",
     "BACKUP_RECIPIENTS",
     "BACKUP_IDENTITY",
+    "SECRETS_KEYS",
 )
 
 

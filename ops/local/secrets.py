@@ -5,6 +5,7 @@ import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from cryptography.fernet import Fernet
 from pyrage.x25519 import Identity
 
 from ops.local.errors import LocalError
@@ -13,7 +14,7 @@ from ops.local.files import write_private
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """One each; letters, digits, `-` and `_` only, so they need no quoting anywhere."""
+    """One each; letters, digits, `-`, `_` and `=` only, so they need no quoting anywhere."""
 
     superuser: str
     ops_role: str
@@ -24,6 +25,8 @@ class Secrets:
     demo: str
     backup_identity: str
     """The operators' key of the archives, as age writes it."""
+    secrets_key: str
+    """Encrypts the secrets of second factors."""
 
 
 def load_secrets(path: Path) -> Secrets:
@@ -43,6 +46,7 @@ def load_secrets(path: Path) -> Secrets:
         ) from None
     made = {field.name: secrets.token_urlsafe(18) for field in fields(Secrets)}
     made["backup_identity"] = str(Identity.generate())
+    made["secrets_key"] = Fernet.generate_key().decode()
     result = Secrets(**(made | kept))
     if asdict(result) != known:
         write_private(path, json.dumps(asdict(result), indent=2))

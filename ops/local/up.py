@@ -98,6 +98,7 @@ def _environment(
         "WORKER_METRICS_PORT": str(_metrics_port(var)),
         "BEAT_SCHEDULE_FILE": str(beat_dir / "schedule"),
         "BACKUP_URL": (var / "backups").as_uri(),
+        "SECRETS_KEYS": passwords.secrets_key,
         **_backup_keys(environ, passwords),
     }
     given = {name: value for name, value in environ.items() if value}

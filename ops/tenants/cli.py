@@ -181,7 +181,7 @@ def run(only: str | None, command: tuple[str, ...]) -> None:
 @json_option
 def demo(password: str, as_json: bool) -> None:
     """Create two companies with people, lists and tasks; does nothing where they exist."""
-    rows = demo_data.create(password, current_app.config["SETTINGS"].public_url)
+    rows = demo_data.create(password)
     if as_json:
         click.echo(json.dumps({"tenants": rows}))
     else:

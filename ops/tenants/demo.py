@@ -8,8 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from todo_app.accounts import service as accounts
-from todo_app.accounts.models import USER, User
+from todo_app.accounts.models import User
+from todo_app.accounts.passwords import hash_password
 from todo_app.database import db, transaction
+from todo_app.permissions.models import USER
+from todo_app.registration import service as registration
 from todo_app.tenancy import control_plane
 from todo_app.tenants.models import Tenant
 from todo_app.todos.models import DONE, NEW, Task, TodoList
@@ -38,20 +41,19 @@ COMPANIES: tuple[dict[str, Any], ...] = (
 )
 
 
-def create(password: str, public_url: str) -> list[dict[str, str]]:
+def create(password: str) -> list[dict[str, str]]:
     """Make the companies that are missing.
 
     Args:
         password: of every demo user.
-        public_url: how clients reach the API.
 
     Returns:
         Slug, name, email of the administrator, and the password, of each.
     """
-    return [_create(company, password, public_url) for company in COMPANIES]
+    return [_create(company, password) for company in COMPANIES]
 
 
-def _create(company: dict[str, Any], password: str, public_url: str) -> dict[str, str]:
+def _create(company: dict[str, Any], password: str) -> dict[str, str]:
     first, last = company["people"][0]
     email = _email(first, company["slug"])
     row = {"slug": company["slug"], "name": company["name"], "email": email, "password": password}
@@ -60,17 +62,18 @@ def _create(company: dict[str, Any], password: str, public_url: str) -> dict[str
         if existing is not None:
             return row
         about = {key: company[key] for key in ("name", "slug", "city")}
-        person = {"first_name": first, "last_name": last, "email": email, "password": password}
-        boss = accounts.register(about, person, public_url).user
-        _fill(company, boss, password)
+        person = {"first_name": first, "last_name": last, "email": email}
+        password_hash = hash_password(password)
+        boss = registration.found_company(about, person, password_hash, is_active=True).user
+        _fill(company, boss, password_hash)
     return row
 
 
-def _fill(company: dict[str, Any], boss: User, password: str) -> None:
+def _fill(company: dict[str, Any], boss: User, password_hash: str) -> None:
     people = [boss]
     for first, last in company["people"][1:]:
-        values = {"first_name": first, "last_name": last, "password": password}
-        values["email"] = _email(first, company["slug"])
+        values: dict[str, Any] = {"first_name": first, "last_name": last, "is_verified": True}
+        values |= {"email": _email(first, company["slug"]), "password_hash": password_hash}
         people.append(accounts.add_user_with_role(values, USER))
     now = datetime.now(UTC).replace(microsecond=0)
     for number, (title, tasks) in enumerate(company["lists"].items()):

@@ -25,6 +25,7 @@ from todo_app.database import (
 )
 from todo_app.errors import InvalidInputError
 from todo_app.histories import SCHEMA_PLACEHOLDER
+from todo_app.registration.models import Member
 from todo_app.tenancy import SCHEMA_PREFIX, operations
 from todo_app.tenants.models import ACTIVE, DELETING, SchemaScript, SpareSchema, Tenant
 
@@ -204,6 +205,7 @@ def drop(schema_name: str) -> None:
         # What restores have put aside of it; their rows go with the tenant's.
         for name in [*connection.scalars(kept), schema_name]:
             drop_schema(name)
+        connection.execute(sa.delete(Member).where(Member.schema_name == schema_name))
         connection.execute(sa.delete(Tenant).where(this))
 
 

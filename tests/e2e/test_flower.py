@@ -18,7 +18,7 @@ from ops.local.probes import answers
 from ops.roles import command
 from tests.e2e.browser import HEIGHT, WIDTH, chromium, needs_chromium, take_picture
 from tests.factories import wait_until
-from tests.ops.fleet import ROOT, Fleet
+from tests.ops.fleet import NEXT, ROOT, Fleet
 
 LOGIN = "admin:flower-password"
 WORK = "ops.upgrades.tasks.work"
@@ -157,7 +157,7 @@ def _while_it_works(flower: Flower, pictures: Path) -> tuple[str, str]:
     )
     flower.keep_picture(pictures / "tasks-at-work.png")
     (working,) = (row for row in rows if row["state"] == "PROGRESS")
-    assert working["args"] == "run 1 (upgrade to 0003), wave 1 of 2"
+    assert working["args"] == f"run 1 (upgrade to {NEXT}), wave 1 of 2"
     assert working["result"] == "8 left; works on c0, c1, c2, c3"
     assert (working["name"], working["worker"].partition("@")[0]) == (WORK, "celery")
     assert flower.is_on_screen("args", working["args"])
@@ -170,7 +170,7 @@ def _while_it_works(flower: Flower, pictures: Path) -> tuple[str, str]:
     flower.keep_picture(pictures / "task-at-work.png")
     assert (page["Name"], page["Status"]) == (WORK, "PROGRESS")
     shown = page["Keyword arguments"]
-    for part in ("'run_id': 1", "'upgrade to 0003'", "'1 of 2'", "'c0, c1, c2, c3'"):
+    for part in ("'run_id': 1", f"'upgrade to {NEXT}'", "'1 of 2'", "'c0, c1, c2, c3'"):
         assert part in shown
     assert TIME.fullmatch(page["Started"])
     return working["uuid"], failed["uuid"]
@@ -201,7 +201,7 @@ def _the_failed_one(flower: Flower, pictures: Path, uuid: str) -> None:
     flower.browser.find_element(By.CSS_SELECTOR, "button[data-task-state=FAILURE]").click()
     wait_until(lambda: [row["uuid"] for row in flower.tasks()] == [uuid], 20)
     (row,) = flower.tasks()
-    assert (row["state"], row["args"]) == ("FAILURE", "run 1 (upgrade to 0003), wave 1 of 2")
+    assert (row["state"], row["args"]) == ("FAILURE", f"run 1 (upgrade to {NEXT}), wave 1 of 2")
     for part in ("1 failed (c5", "3 done (c4, c6, c7)", CLASH):
         assert part in row["result"]
 
@@ -210,7 +210,9 @@ def _the_failed_one(flower: Flower, pictures: Path, uuid: str) -> None:
     assert page["Status"] == "FAILURE"
     assert "'run_id': 1" in page["Keyword arguments"]
     assert page["Result"] == row["result"]
-    assert page["Exception"].startswith("TenantsFailedError('run 1 (upgrade to 0003), wave 1 of 2")
+    assert page["Exception"].startswith(
+        f"TenantsFailedError('run 1 (upgrade to {NEXT}), wave 1 of 2"
+    )
     assert CLASH in page["Exception"]
     assert page["Traceback"].startswith("Copy stack trace")
     for moment in ("Started", "Failed"):

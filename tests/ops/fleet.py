@@ -28,6 +28,14 @@ from tests.factories import wait_until
 from todo_app.database import driver_url, quote_identifier
 
 ROOT = Path(__file__).resolve().parents[2]
+REVISIONS = tuple(
+    sorted(p.name.partition("_")[0] for p in ROOT.glob("migrations/tenant/versions/[0-9]*.py"))
+)
+"""The project's own tenant history, from the first to the newest."""
+HEAD = REVISIONS[-1]
+NEXT, AFTER_NEXT = (f"{int(HEAD) + n:04}" for n in (1, 2))
+"""What tests call revisions of their own, which come behind the newest."""
+
 PARTS = ("todo_app", "ops", "migrations", "wsgi.py", "celeryconfig.py", "gunicorn.conf.py")
 
 ADD_COLUMN = 'op.add_column("tasks", sa.Column("proof", sa.Text))'
@@ -89,8 +97,8 @@ class Fleet:
         upgrade: str = ADD_COLUMN,
         downgrade: str = DROP_COLUMN,
         *,
-        name: str = "0003",
-        before: str = "0002",
+        name: str = NEXT,
+        before: str = HEAD,
         extra: str = "",
     ) -> None:
         """Write a revision of the tenant history; processes that start from now on know it."""

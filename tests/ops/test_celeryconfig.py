@@ -12,6 +12,7 @@ import celeryconfig
 ROUTES = {
     "ops.upgrades.tasks.work": "upgrades",
     "ops.backups.tasks.any": "backups",
+    "ops.upkeep.tasks.begin": "upkeep",
     "ops.delivery.tasks.deliver": "delivery",
     "ops.runs.tasks.wake_stalled": "default",
     "ops.monitor.tasks.sweep": "default",
@@ -44,7 +45,7 @@ def test_a_worker_does_as_it_is_told(app: Flask, worker: subprocess.Popen[bytes]
     assert stats["pool"]["timeouts"] == [0, celeryconfig.LONGEST_TASK.total_seconds()]
     assert stats["prefetch_count"] == stats["pool"]["max-concurrency"]
     (queues,) = inspect.active_queues().values()
-    expected = {"upgrades", "backups", "restores", "delivery", "default"}
+    expected = {"upgrades", "backups", "restores", "upkeep", "delivery", "default"}
     assert {queue["name"] for queue in queues} == expected
     (settings,) = inspect.conf().values()
     assert settings["worker_send_task_events"] is True

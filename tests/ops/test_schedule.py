@@ -78,7 +78,7 @@ def test_the_schedule_names_tasks_that_exist(app: Flask) -> None:
 
 def test_every_task_has_a_queue_that_a_worker_takes_from(app: Flask) -> None:
     names = {queue.name for queue in celeryconfig.task_queues}
-    assert names == {"upgrades", "backups", "restores", "delivery", "default"}
+    assert names == {"upgrades", "backups", "restores", "upkeep", "delivery", "default"}
     assert {route["queue"] for route in celeryconfig.task_routes.values()} <= names
 
 

@@ -74,7 +74,18 @@ def test_security_headers(client: FlaskClient) -> None:
         headers = client.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
-        assert "default-src" in headers["Content-Security-Policy"]
+        policy = headers["Content-Security-Policy"]
+        assert "default-src" in policy
+        for directive in ("object-src", "base-uri", "frame-ancestors"):
+            assert f"{directive} 'none'" in policy
+
+
+def test_browsers_are_told_to_use_tls_and_to_keep_nothing(client: FlaskClient) -> None:
+    plain = client.get("/nowhere")
+    assert plain.headers["Cache-Control"] == "no-store"
+    assert "Strict-Transport-Security" not in plain.headers
+    answer = client.get("/nowhere", base_url="https://localhost")
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
 
 
 def test_the_documentation_is_served_by_ourselves(client: FlaskClient) -> None:

@@ -43,11 +43,17 @@ def test_an_unknown_tenant_is_404(client: FlaskClient, name: str) -> None:
     assert (answer.status_code, answer.json["type"]) == (404, "urn:todo:problem:unknown-tenant")
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "api.example.org"])
-def test_a_missing_tenant_is_400(client: FlaskClient, host: str) -> None:
+def test_a_host_name_that_is_no_tenants_is_400(client: FlaskClient) -> None:
+    credentials = {"email": "a@example.com", "password": PASSWORD}
+    answer = client.post("/auth/login", json=credentials, headers={"Host": "api.example.org"})
+    assert (answer.status_code, answer.json["type"]) == (400, "urn:todo:problem:tenant-missing")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_without_a_tenant_the_address_must_lead_to_one(client: FlaskClient, host: str) -> None:
     credentials = {"email": "a@example.com", "password": PASSWORD}
     answer = client.post("/auth/login", json=credentials, headers={"Host": host})
-    assert (answer.status_code, answer.json["type"]) == (400, "urn:todo:problem:tenant-missing")
+    assert (answer.status_code, answer.json["type"]) == (401, "urn:todo:problem:wrong-credentials")
 
 
 def test_token_and_header_of_different_tenants_are_403(acme: Company, globex: Company) -> None:

@@ -1,32 +1,27 @@
-"""People of one tenant, what they may do, and how they sign in."""
+"""People of one tenant."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from todo_app.database import Base, IdMixin, TimestampMixin, VersionMixin
+from todo_app.permissions.models import Role
 
-MASTER_ADMIN = "master_admin"
-ADMIN = "admin"
-USER = "user"
-READ_ONLY = "read_only"
+LANGUAGES = ("de", "en-US", "fr", "pl")
 
-
-class Role(IdMixin, Base):
-    """A named set of permissions. The seeded ones come with the schema."""
-
-    __tablename__ = "roles"
-
-    name: Mapped[str] = mapped_column(unique=True)
-    title: Mapped[str]
-    permissions: Mapped[list[str]]
+NOTIFICATION_LEVELS = ("all", "mine", "none")
+"""Of what a user is told: of all, of what is assigned to them, or of nothing."""
 
 
 class User(IdMixin, TimestampMixin, VersionMixin, Base):
-    """A person who can sign in. A deleted one keeps its row, so that its work keeps its author."""
+    """A person who can sign in. A deleted one keeps its row, so that its work keeps its author.
+
+    One who has registered a company, and has not yet shown that the address is theirs, is not
+    active. What a deleted person's row says of them is wiped when they are erased.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
@@ -48,18 +43,28 @@ class User(IdMixin, TimestampMixin, VersionMixin, Base):
     role_id: Mapped[int] = mapped_column(sa.ForeignKey("roles.id"), index=True)
     language: Mapped[str] = mapped_column(server_default="en-US")
     timezone: Mapped[str] = mapped_column(server_default="UTC")
+    notification_level: Mapped[str] = mapped_column(server_default="all")
     deleted_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
 
     role: Mapped[Role] = relationship(lazy="joined", innerjoin=True)
 
 
-class AccessToken(IdMixin, Base):
-    """A signed-in session; only the digest of its secret is known here."""
+class Avatar(Base):
+    """A user's picture."""
 
-    __tablename__ = "access_tokens"
+    __tablename__ = "avatars"
 
-    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    digest: Mapped[bytes] = mapped_column(unique=True)
-    created_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
-    expires_at: Mapped[datetime]
-    user_agent: Mapped[str | None]
+    user_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    content: Mapped[bytes]
+    media_type: Mapped[str]
+    updated_at: Mapped[datetime] = mapped_column(
+        server_default=sa.func.now(), onupdate=sa.func.now()
+    )
+
+
+User.has_avatar = column_property(
+    sa.exists().where(Avatar.user_id == User.id).correlate_except(Avatar)
+)

@@ -1,40 +1,48 @@
-"""Registration, sessions, and the users of a tenant."""
+"""The users of a tenant: who there is, and how one is added."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
-from todo_app import outbox
-from todo_app.accounts.models import ADMIN, MASTER_ADMIN, AccessToken, Role, User
-from todo_app.accounts.passwords import hash_password, verify_password
-from todo_app.auth import digest, new_secret
+from todo_app.accounts.models import User
+from todo_app.accounts.passwords import hash_password
+from todo_app.audit.service import record
 from todo_app.database import Versions, db
-from todo_app.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvalidInputError,
-    NotFoundError,
-    PreconditionFailedError,
-    UnauthenticatedError,
-)
-from todo_app.pagination import Page, PageQuery, PageRequest, contains
-from todo_app.tenancy import CurrentUser, current_tenant, enter_new_tenant
-from todo_app.tenants import service as tenants
-from todo_app.tenants.models import Tenant
+from todo_app.errors import ConflictError, NotFoundError, PreconditionFailedError
+from todo_app.groups.models import GroupMember
+from todo_app.pagination import Page, PageQuery, PageRequest, matches
+from todo_app.permissions.models import MASTER_ADMIN, Role
+from todo_app.permissions.service import check_may_manage, get_role, use_powers
+from todo_app.registration import members
+from todo_app.registration.limit import check_room
+from todo_app.settings.service import defaults
+from todo_app.tenancy import CurrentUser
 
-SESSION_LASTS = timedelta(days=1)
-PERMANENT_SESSION_LASTS = timedelta(days=30)
+WRITE = "users:write"
+
+ACTIVE = "active"
+INACTIVE = "inactive"
+DELETED = "deleted"
+PRESENT = "present"
+EVERYBODY = "all"
+STATES = {
+    PRESENT: User.deleted_at.is_(None),
+    ACTIVE: User.is_active & User.deleted_at.is_(None),
+    INACTIVE: ~User.is_active & User.deleted_at.is_(None),
+    DELETED: User.deleted_at.is_not(None),
+    EVERYBODY: sa.true(),
+}
+"""Which users a page can be of. Present are those who are not deleted."""
 
 _ROLE = (
     sa.select(sa.func.jsonb_build_object("uuid", Role.uuid, "name", Role.name, "title", Role.title))
     .where(Role.id == User.role_id)
     .scalar_subquery()
 )
-_USER_COLUMNS = (
+_USERS = sa.select(
     User.uuid,
     User.first_name,
     User.last_name,
@@ -44,25 +52,48 @@ _USER_COLUMNS = (
     User.is_verified,
     _ROLE.label("role"),
 )
-_USERS = sa.select(*_USER_COLUMNS).where(User.deleted_at.is_(None))
 ORDER_BY = {
     "last_name": User.last_name,
     "first_name": User.first_name,
     "email": User.email,
     "created_at": User.created_at,
 }
-_PAGES = PageQuery(_USERS, ORDER_BY, User.id)
-_PATTERN = sa.bindparam("pattern", type_=sa.Text)
-_SEARCH = PageQuery(
-    _USERS.where(
-        sa.or_(
-            User.first_name.ilike(_PATTERN),
-            User.last_name.ilike(_PATTERN),
-            User.email.ilike(_PATTERN),
+
+
+class _Pages:
+    """Pages of some users, with a search or without."""
+
+    def __init__(self, which: sa.ColumnElement[bool]) -> None:
+        rows = _USERS.where(which)
+        found = rows.where(matches(User.first_name, User.last_name, User.email))
+        self._all = PageQuery(rows, ORDER_BY, User.id)
+        self._found = PageQuery(found, ORDER_BY, User.id)
+
+    def fetch(self, request: PageRequest, **parameters: Any) -> Page:
+        """A page; `search` looks into names and address."""
+        if request.search:
+            return self._found.fetch(request, search=request.search, **parameters)
+        return self._all.fetch(request, **parameters)
+
+
+_PAGES = {state: _Pages(which) for state, which in STATES.items()}
+_PAGES_OF_ROLE = _Pages(
+    STATES[PRESENT]
+    & User.role_id.in_(sa.select(Role.id).where(Role.uuid == sa.bindparam("role_uuid")))
+)
+_PAGES_OF_HOLDERS = _Pages(
+    STATES[PRESENT]
+    & User.role_id.in_(
+        sa.select(Role.id).where(
+            sa.bindparam("permission", type_=sa.Text) == sa.func.any(Role.permissions)
         )
-    ),
-    ORDER_BY,
-    User.id,
+    )
+)
+_PAGES_OF_GROUP = _Pages(
+    STATES[PRESENT]
+    & User.id.in_(
+        sa.select(GroupMember.user_id).where(GroupMember.group_id == sa.bindparam("group_id"))
+    )
 )
 
 
@@ -73,13 +104,6 @@ class EmailTakenError(ConflictError):
     detail = "Another user has this email address."
 
 
-class WrongCredentialsError(UnauthenticatedError):
-    """Address or password is wrong; the answer does not say which."""
-
-    code = "wrong-credentials"
-    detail = "Email address or password is wrong."
-
-
 class LastMasterAdminError(ConflictError):
     """A tenant always keeps an active master administrator."""
 
@@ -87,128 +111,29 @@ class LastMasterAdminError(ConflictError):
     detail = "This is the last active master administrator."
 
 
-class Registration(NamedTuple):
-    """What a registration has made."""
-
-    tenant: Tenant
-    user: User
-
-
-class Session(NamedTuple):
-    """A fresh session; the only moment at which its token is known."""
-
-    token: str
-    expires_at: datetime
-    user: User
-
-
-def register(
-    company: dict[str, str | None], person: dict[str, Any], public_url: str
-) -> Registration:
-    """Make a tenant and its first user, who is its master administrator.
+def page_of_users(request: PageRequest, state: str = PRESENT) -> Page:
+    """A page of the tenant's users; `search` looks into names and address.
 
     Args:
-        company: `name` and further columns of the catalogue.
-        person: columns of the user, and `password`.
-        public_url: how clients reach the API, for the welcome mail.
+        request: which page.
+        state: one of STATES.
     """
-    tenant = tenants.create(**company)  # type: ignore[arg-type]
-    enter_new_tenant(tenant.schema_name)
-    user = add_user_with_role(person, MASTER_ADMIN)
-    outbox.send_mail(
-        to=user.email,
-        subject=f"Welcome to TODO, {user.first_name}",
-        text=(
-            f"Hello {user.first_name} {user.last_name},\n\n"
-            f"{tenant.name} is ready at {public_url}.\n"
-            f"Sign in with this address and the tenant {tenant.slug}.\n"
-        ),
-    )
-    return Registration(tenant, user)
+    return _PAGES[state].fetch(request)
 
 
-def log_in(email: str, password: str, *, permanent: bool, user_agent: str | None) -> Session:
-    """Start a session in the current tenant.
-
-    Raises:
-        WrongCredentialsError: no active user has this address and password.
-    """
-    found = db.session.execute(
-        sa.select(User.id, User.uuid, User.password_hash, User.is_active).where(
-            sa.func.lower(User.email) == email.lower(), User.deleted_at.is_(None)
-        )
-    ).one_or_none()
-    schema_name = current_tenant().schema_name
-    # The transaction ends before the slow part, so that hashing holds no connection.
-    db.session.rollback()
-    is_right = verify_password(found.password_hash if found else None, password)
-    if found is None or not is_right or not found.is_active:
-        raise WrongCredentialsError
-    _check_unchanged(found.id, found.password_hash)
-    secret = new_secret()
-    lasts = PERMANENT_SESSION_LASTS if permanent else SESSION_LASTS
-    expires_at = datetime.now(UTC) + lasts
-    db.session.execute(
-        sa.delete(AccessToken).where(
-            AccessToken.user_id == found.id, AccessToken.expires_at < sa.func.now()
-        )
-    )
-    db.session.add(
-        AccessToken(
-            user_id=found.id, digest=digest(secret), expires_at=expires_at, user_agent=user_agent
-        )
-    )
-    db.session.flush()
-    return Session(f"{schema_name}.{secret}", expires_at, get_user(found.uuid))
+def page_of_users_with_role(request: PageRequest, role_uuid: uuid.UUID) -> Page:
+    """A page of those who have a role."""
+    return _PAGES_OF_ROLE.fetch(request, role_uuid=role_uuid)
 
 
-def _check_unchanged(user_id: int, password_hash: str) -> None:
-    """Refuse a log-in whose user was changed, and whose sessions were ended, meanwhile."""
-    statement = (
-        sa.select(User.id)
-        .where(
-            User.id == user_id,
-            User.password_hash == password_hash,
-            User.is_active,
-            User.deleted_at.is_(None),
-        )
-        .with_for_update(read=True)
-    )
-    if db.session.scalar(statement) is None:
-        raise WrongCredentialsError
+def page_of_holders(request: PageRequest, permission: str) -> Page:
+    """A page of those who have a permission."""
+    return _PAGES_OF_HOLDERS.fetch(request, permission=permission)
 
 
-def check_session(token_digest: bytes) -> tuple[User, datetime]:
-    """The user of a session, and when it ends.
-
-    Raises:
-        NotFoundError: there is no such session, or it has ended.
-    """
-    row = db.session.execute(
-        sa.select(User, AccessToken.expires_at)
-        .join(AccessToken, AccessToken.user_id == User.id)
-        .where(
-            AccessToken.digest == token_digest,
-            AccessToken.expires_at > sa.func.now(),
-            User.is_active,
-            User.deleted_at.is_(None),
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFoundError("There is no such session.")
-    return row.User, row.expires_at
-
-
-def log_out(token_id: int) -> None:
-    """End one session."""
-    db.session.execute(sa.delete(AccessToken).where(AccessToken.id == token_id))
-
-
-def page_of_users(request: PageRequest) -> Page:
-    """A page of the tenant's users; `search` looks into names and address."""
-    if request.search:
-        return _SEARCH.fetch(request, pattern=contains(request.search))
-    return _PAGES.fetch(request)
+def page_of_group(request: PageRequest, group_id: int) -> Page:
+    """A page of those who are in a group."""
+    return _PAGES_OF_GROUP.fetch(request, group_id=group_id)
 
 
 def count_users() -> int:
@@ -217,142 +142,124 @@ def count_users() -> int:
     return db.session.scalar(statement) or 0
 
 
-def get_user(user_uuid: uuid.UUID, *, for_update: bool = False) -> User:
+def get_user(user_uuid: uuid.UUID, *, for_update: bool = False, even_deleted: bool = False) -> User:
     """One user.
+
+    Args:
+        user_uuid: whose row.
+        for_update: whether the row is going to be changed.
+        even_deleted: whether it may be one who is deleted.
 
     Raises:
         NotFoundError: the tenant has no such user.
     """
-    statement = sa.select(User).where(User.uuid == user_uuid, User.deleted_at.is_(None))
+    statement = sa.select(User).where(User.uuid == user_uuid)
+    if not even_deleted:
+        statement = statement.where(User.deleted_at.is_(None))
     if for_update:
-        statement = statement.with_for_update(of=User)
+        # Rows that refer to the user, such as tasks, may be written meanwhile.
+        statement = statement.with_for_update(of=User, key_share=True)
+        statement = statement.execution_options(populate_existing=True)
     user = db.session.scalars(statement).one_or_none()
     if user is None:
         raise NotFoundError("There is no such user.")
     return user
 
 
-def add_user(actor: CurrentUser, values: dict[str, Any]) -> User:
-    """Add a user.
-
-    Raises:
-        EmailTakenError, InvalidInputError (no such role), ForbiddenError (the role is above the
-        actor's).
-    """
-    role = _get_role(values.pop("role_uuid"))
-    _check_may_manage(actor, role)
-    return add_user_with_role(values, role.name)
-
-
-def change_user(
-    actor: CurrentUser, user_uuid: uuid.UUID, changes: dict[str, Any], versions: Versions
+def get_managed_user(
+    actor: CurrentUser,
+    user_uuid: uuid.UUID,
+    versions: Versions = None,
+    *,
+    even_deleted: bool = False,
 ) -> User:
-    """Change only what `changes` names; a new password or deactivation ends all sessions.
+    """A user whom `actor` may change, ready for that. Everybody may change themselves.
+
+    Args:
+        actor: as `change_powers` has returned them.
+        user_uuid: whom.
+        versions: the versions that the change may start from.
+        even_deleted: whether it may be one who is deleted.
 
     Raises:
-        NotFoundError, EmailTakenError, InvalidInputError, ForbiddenError, LastMasterAdminError
+        NotFoundError: the tenant has no such user.
         PreconditionFailedError: `versions` are given and the current one is not among them.
+        ForbiddenError: the user may do what the actor may not.
     """
-    user = _get_for_change(actor, user_uuid, versions)
-    if "role_uuid" in changes:
-        role = _get_role(changes.pop("role_uuid"))
-        _check_may_manage(actor, role)
-        if role.id != user.role_id:
-            _check_not_last_master_admin(user)
-            user.role = role
-    is_deactivated = changes.get("is_active") is False
-    if is_deactivated:
-        _check_not_last_master_admin(user)
-    password = changes.pop("password", None)
-    if password is not None:
-        user.password_hash = hash_password(password)
-    if password is not None or is_deactivated:
-        _end_sessions(user)
-    for column, value in changes.items():
-        setattr(user, column, value)
-    _flush_unique_email()
-    db.session.refresh(user)
-    return user
-
-
-def delete_user(actor: CurrentUser, user_uuid: uuid.UUID, versions: Versions) -> None:
-    """Delete a user and end all sessions; the row stays, without a way to sign in.
-
-    Raises:
-        NotFoundError, ForbiddenError, PreconditionFailedError, LastMasterAdminError
-        ConflictError: users cannot delete themselves.
-    """
-    user = _get_for_change(actor, user_uuid, versions)
-    if user.id == actor.id:
-        raise ConflictError("You cannot delete yourself.")
-    _check_not_last_master_admin(user)
-    user.deleted_at = datetime.now(UTC)
-    user.is_active = False
-    _end_sessions(user)
-    db.session.flush()
-
-
-def roles() -> list[Role]:
-    """All roles of the tenant."""
-    return list(db.session.scalars(sa.select(Role).order_by(Role.id)))
-
-
-def _get_for_change(actor: CurrentUser, user_uuid: uuid.UUID, versions: Versions) -> User:
-    user = get_user(user_uuid, for_update=True)
+    user = get_user(user_uuid, for_update=True, even_deleted=even_deleted)
     if versions is not None and user.version not in versions:
         raise PreconditionFailedError
     if user.id != actor.id:
-        _check_may_manage(actor, user.role)
+        check_may_manage(actor, user.role)
     return user
 
 
-def _end_sessions(user: User) -> None:
-    db.session.execute(sa.delete(AccessToken).where(AccessToken.user_id == user.id))
+def check_not_last_master_admin(user: User) -> None:
+    """Check that the tenant has another active master administrator, where the user is one.
 
+    Two who go at once do not both pass: `change_powers` lets one come after the other.
 
-def _check_may_manage(actor: CurrentUser, role: Role) -> None:
-    if role.name in (MASTER_ADMIN, ADMIN) and "admins:write" not in actor.permissions:
-        raise ForbiddenError("Only a master administrator may do this to an administrator.")
-
-
-def _check_not_last_master_admin(user: User) -> None:
-    if user.role.name != MASTER_ADMIN or not user.is_active:
+    Raises:
+        LastMasterAdminError
+    """
+    if user.role.name != MASTER_ADMIN or not user.is_active or user.deleted_at is not None:
         return
-    # Locking the role row makes two such changes wait for each other.
-    db.session.execute(sa.select(Role.id).where(Role.id == user.role_id).with_for_update())
-    others = sa.select(sa.func.count()).where(
-        User.role_id == user.role_id,
-        User.id != user.id,
-        User.is_active,
-        User.deleted_at.is_(None),
+    others = sa.exists().where(
+        User.role_id == user.role_id, User.id != user.id, User.is_active, User.deleted_at.is_(None)
     )
-    if not db.session.scalar(others):
+    if not db.session.scalar(sa.select(others)):
         raise LastMasterAdminError
 
 
-def _get_role(role_uuid: uuid.UUID) -> Role:
-    role = db.session.scalars(sa.select(Role).where(Role.uuid == role_uuid)).one_or_none()
-    if role is None:
-        raise InvalidInputError(errors={"json": {"role_uuid": ["There is no such role."]}})
-    return role
+def add_user(actor: CurrentUser, values: dict[str, Any]) -> User:
+    """Add a user.
+
+    Args:
+        actor: on whose behalf.
+        values: columns of the user, with `role_uuid` for the role, and `password_hash`.
+
+    Raises:
+        EmailTakenError, AccountLimitError, InvalidInputError (no such role), ForbiddenError (the
+        role is above the actor's).
+    """
+    actor = use_powers(actor, WRITE)
+    role = get_role(values["role_uuid"])
+    check_may_manage(actor, role)
+    check_room()
+    columns = {name: value for name, value in values.items() if name != "role_uuid"}
+    user = add_user_with_role({**defaults()._asdict(), **columns}, role.name)
+    record(actor, "user.added", ("user", user.uuid), role=role.name)
+    return user
 
 
 def add_user_with_role(values: dict[str, Any], role_name: str) -> User:
-    """Add a user with a seeded role, on nobody's behalf.
+    """Add a user with a role, on nobody's behalf.
+
+    Args:
+        values: columns of the user; `password` may stand for `password_hash`.
+        role_name: of the role.
 
     Raises:
         EmailTakenError
     """
     role = db.session.scalars(sa.select(Role).where(Role.name == role_name)).one()
     columns = {name: value for name, value in values.items() if name != "password"}
-    user = User(**columns, password_hash=hash_password(values["password"]), role=role)
+    if "password" in values:
+        columns["password_hash"] = hash_password(values["password"])
+    user = User(**columns, role=role)
     db.session.add(user)
-    _flush_unique_email()
+    flush_unique_email()
+    members.note(user.email)
     db.session.refresh(user)
     return user
 
 
-def _flush_unique_email() -> None:
+def flush_unique_email() -> None:
+    """Write what has changed of users.
+
+    Raises:
+        EmailTakenError: somebody else has the address.
+    """
     try:
         db.session.flush()
     except sa.exc.IntegrityError as error:

@@ -40,6 +40,8 @@ class Tenant(IdMixin, TimestampMixin, VersionMixin, Base):
     postal_code: Mapped[str | None]
     city: Mapped[str | None]
     country: Mapped[str | None]
+    account_limit: Mapped[int | None]
+    """How many people it may have, where that is not what the settings say."""
     is_canary: Mapped[bool] = mapped_column(server_default=sa.false())
     last_proven_restore: Mapped[datetime | None]
     retention: Mapped[dict[str, Any] | None]

@@ -223,6 +223,24 @@ def delete_task(task_uuid: uuid.UUID, versions: Versions) -> None:
     db.session.flush()
 
 
+def release_tasks(user_id: int, to_id: int | None) -> None:
+    """Take a user's open tasks from them.
+
+    Args:
+        user_id: whose tasks.
+        to_id: who gets them; None for nobody.
+    """
+    mine = sa.select(Task.id).where(Task.assignee_id == user_id, Task.status != DONE)
+    # In one order, so that two such changes do not lock each other out.
+    keys = db.session.scalars(mine.order_by(Task.id).with_for_update()).all()
+    db.session.execute(
+        sa.update(Task)
+        .where(Task.id.in_(keys))
+        .values(assignee_id=to_id, version=Task.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def _columns(values: dict[str, Any]) -> dict[str, Any]:
     """`values` with the keys of list and assignee in place of their ids."""
     columns = dict(values)

@@ -36,6 +36,7 @@ from ops.local.postgres import PostgresServer, ensure_owner
 from tests.conftest import OPS_PASSWORD
 from tests.factories import Company
 from tests.ops.backups.kit import create, directory, execute, rows
+from tests.ops.fleet import HEAD
 from todo_app.database import own_connection
 from todo_app.errors import AppError
 
@@ -91,7 +92,7 @@ def test_an_archive_holds_all_and_says_so(app: Flask, acme: Company, tmp_path: P
         texts = {table.name: source.read() for table, source in archive.tables()}
         manifest = archive.finish()
     assert archive.header.tenant["slug"] == acme.slug
-    assert archive.header.revision == "0002"
+    assert archive.header.revision == HEAD
     assert b"Groceries" in texts["lists"]
     assert "alembic_version" not in texts
     for name, text in texts.items():

@@ -5,14 +5,20 @@ from __future__ import annotations
 import dataclasses
 import io
 import tarfile
+from datetime import timedelta
 
 import pyrage
 import pytest
+import sqlalchemy as sa
 import zstandard
 from flask import Flask
 
 from tests.factories import Company
 from tests.ops.backups.kit import create, directory, execute
+from tests.todo_app.helpers import inside
+from todo_app.audit.models import AuditEntry
+from todo_app.database import db
+from todo_app.sessions.models import AccessToken
 
 PASSPHRASE = {"Backup-Passphrase": "correct horse battery"}
 
@@ -34,6 +40,21 @@ def test_an_administrator_downloads_the_newest_backup(
         assert b"Groceries" in lists.read()
     with pytest.raises(pyrage.DecryptError):
         pyrage.passphrase.decrypt(answer.data, "another passphrase")
+    with inside(app, acme.slug):
+        entry = db.session.scalars(
+            sa.select(AuditEntry).where(AuditEntry.action == "backup.downloaded")
+        ).one()
+        assert str(entry.actor_uuid) == acme.uuid
+
+
+def test_it_needs_the_password_shown_lately(app: Flask, acme: Company) -> None:
+    create(app, acme.slug)
+    with inside(app, acme.slug):
+        shown = sa.func.now() - timedelta(minutes=11)
+        db.session.execute(sa.update(AccessToken).values(authenticated_at=shown))
+    answer = acme.get("/account/backup", headers=PASSPHRASE)
+    assert (answer.status_code, answer.json["type"]) == (401, "urn:todo:problem:step-up-needed")
+    assert 'error="insufficient_user_authentication"' in answer.headers["WWW-Authenticate"]
 
 
 def test_any_letters_make_a_passphrase(app: Flask, acme: Company) -> None:

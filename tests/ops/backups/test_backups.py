@@ -32,6 +32,7 @@ from tests.ops.backups.kit import (
     ok,
     set_of,
 )
+from tests.ops.fleet import HEAD
 from todo_app.database import db, own_connection, transaction
 from todo_app.tenancy import operations
 from todo_app.tenants.models import Tenant
@@ -44,7 +45,7 @@ def test_a_set_is_taken_listed_shown_and_verified(
     archive = create(app, acme.slug, globex.slug)
     name = set_of(app, archive)
     assert archive.is_encrypted
-    assert archive.revision == "0002"
+    assert archive.revision == HEAD
     shown = ok(backups(app, "show", name, "--json"))
     assert (shown["state"], shown["failures"]) == (COMPLETE, {})
     assert [row["tenant"] for row in shown["archives"]] == sorted((acme.slug, globex.slug))
@@ -279,7 +280,7 @@ def test_an_upgrade_backs_each_tenant_up_first(app: Flask, acme: Company) -> Non
     assert row["counts"]["done"] == 1
     archive = newest(app, acme.slug)
     assert archive.revision == "0001"
-    assert row["title"] == f"upgrade to 0002, backed up to {set_of(app, archive)}"
+    assert row["title"] == f"upgrade to {HEAD}, backed up to {set_of(app, archive)}"
     with app.app_context():
         tasks.close()
         assert job_state(set_of(app, archive)) == COMPLETE
@@ -295,7 +296,7 @@ def test_a_tenant_that_cannot_be_backed_up_is_not_moved(app: Flask, acme: Compan
     assert "nobody could open" in result.output
     with app.app_context(), operations():
         revision = db.session.scalar(sa.select(Tenant.revision).where(Tenant.slug == acme.slug))
-    assert revision == "0002"
+    assert revision == HEAD
 
 
 def test_without_a_storage_nothing_begins(app: Flask, cc: Operator, acme: Company) -> None:

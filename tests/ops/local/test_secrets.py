@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from ops.local.errors import LocalError
 from ops.local.secrets import load_secrets
@@ -17,6 +18,11 @@ def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     values = asdict(made).values()
     assert len(set(values)) == len(values)
     assert all(len(value) >= 20 for value in values)
+
+
+def test_the_key_of_second_factors_can_be_used(tmp_path: Path) -> None:
+    key = load_secrets(tmp_path / "secrets.json").secrets_key
+    assert Fernet(key).decrypt(Fernet(key).encrypt(b"secret")) == b"secret"
 
 
 def test_missing_secret_is_added_and_the_others_kept(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from ops.monitor.models import TenantCheck
 from ops.tenants import job as tenants_job
 from ops.upgrades import script
 from tests.factories import Company, register
-from tests.ops.fleet import Fleet
+from tests.ops.fleet import HEAD, NEXT, Fleet
 from tests.ops.monitor.changes import BY_A_SUPERUSER, CHANGES
 from tests.test_roles import Install, install  # noqa: F401 (a fixture)
 from todo_app.config import Settings
@@ -158,8 +158,8 @@ def test_a_revision_outside_of_transactions_is_no_drift(fleet: Fleet) -> None:
         done = fleet.flask(*arguments)
         assert done.returncode == 0, done.stderr
     fleet.add_tenants(1)
-    assert fleet.flask("tenants", "downgrade", "--to", "0002", "--inline", "c0").returncode == 0
-    assert fleet.catalogue() == {"c0": "0002", "c1": "0003", "c2": "0003"}
+    assert fleet.flask("tenants", "downgrade", "--to", HEAD, "--inline", "c0").returncode == 0
+    assert fleet.catalogue() == {"c0": HEAD, "c1": NEXT, "c2": NEXT}
     clean = {"checked": 3, "differing": [], "unchecked": [], "exit_code": 0}
     assert fleet.run_json("tenants", "check") == clean
 

@@ -13,9 +13,13 @@ from flask import Flask
 from ops.local.valkey import ValkeyServer
 from ops.tenants import job as tenants_job
 from tests.factories import Company, Operator, wait_until
+from tests.ops.fleet import HEAD, REVISIONS
 from tests.ops.moving import move_to
 from todo_app.database import OPS_BIND, db
 from todo_app.tenancy import operations
+
+BEHIND = len(REVISIONS) - 1
+"""How far behind a tenant is at the first revision."""
 
 
 def schemas(app: Flask) -> set[str]:
@@ -27,7 +31,7 @@ def test_the_catalogue_has_pages_and_search(cc: Operator, acme: Company) -> None
     answer = cc.get(f"/cc/?search={acme.slug}&size=1&field=name&order=desc")
     assert answer.status_code == 200
     assert answer.json["items"][0]["slug"] == acme.slug
-    assert answer.json["items"][0]["revision"] == "0002"
+    assert answer.json["items"][0]["revision"] == HEAD
     assert cc.get("/cc/?field=id;drop").status_code == 422
 
 
@@ -156,26 +160,26 @@ def test_an_upgrade_without_a_broker_or_worker_is_503(
         check=True,
     )
     assert answer.stdout.split() == ["503", "application/problem+json"]
-    move_to(app, acme, "0002")
+    move_to(app, acme, HEAD)
 
 
 def test_upgrades_run_on_a_worker(
     app: Flask, cc: Operator, acme: Company, worker: subprocess.Popen[bytes]
 ) -> None:
     move_to(app, acme, "0001")
-    assert (cc.get(f"/cc/{acme.slug}").json["revision"], lag(cc, acme)) == ("0001", 1)
+    assert (cc.get(f"/cc/{acme.slug}").json["revision"], lag(cc, acme)) == ("0001", BEHIND)
     assert acme.get("/users/").status_code == 503
     answer = cc.post(f"/cc/{acme.slug}")
     assert answer.status_code == 202
     path = f"/cc/runs/{answer.json['id']}"
     wait_until(lambda: cc.get(path).json["state"] != "running", 30)
     run = cc.get(path).json
-    assert (run["state"], run["title"]) == ("succeeded", "upgrade to 0002")
+    assert (run["state"], run["title"]) == ("succeeded", f"upgrade to {HEAD}")
     assert run["actor"] == "operator:tests"
     assert run["counts"] == {"pending": 0, "running": 0, "done": 1, "skipped": 0, "failed": 0}
     (item,) = cc.get(f"{path}/tenants").json["items"]
     assert (item["tenant"], item["state"]) == (acme.slug, "done")
-    assert item["result"] == {"from_revision": "0001", "to_revision": "0002"}
+    assert item["result"] == {"from_revision": "0001", "to_revision": HEAD}
     assert (acme.get("/users/").status_code, lag(cc, acme)) == (200, 0)
     again = cc.post(f"/cc/{acme.slug}").json
     assert (again["total"], again["state"]) == (0, "succeeded")
@@ -191,13 +195,13 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(
     move_to(app, acme, "0001")
     answer = cc.post(f"/cc/{acme.slug}?dry_run=true")
     assert answer.status_code == 200
-    assert answer.json["title"] == "upgrade to 0002"
+    assert answer.json["title"] == f"upgrade to {HEAD}"
     assert answer.json["tenants"] == [
-        {"tenant": acme.slug, "wave": 1, "from_revision": "0001", "to_revision": "0002"}
+        {"tenant": acme.slug, "wave": 1, "from_revision": "0001", "to_revision": HEAD}
     ]
     assert "CREATE TABLE lists" in answer.json["sql"]["0001"]
-    assert lag(cc, acme) == 1
-    move_to(app, acme, "0002")
+    assert lag(cc, acme) == BEHIND
+    move_to(app, acme, HEAD)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +243,6 @@ def test_what_the_drift_check_found_is_shown(app: Flask, cc: Operator, acme: Com
         connection.exec_driver_sql(f"ALTER TABLE {acme.schema_name}.users DROP COLUMN phone")
     assert app.test_cli_runner().invoke(args=["tenants", "check", acme.slug]).exit_code == 1
     found = cc.get(path).json["check"]
-    assert (found["revision"], found["differences"]) == ("0002", ["missing column users.phone"])
+    assert (found["revision"], found["differences"]) == (HEAD, ["missing column users.phone"])
     (listed,) = cc.get(f"/cc/?search={acme.slug}").json["items"]
     assert listed["check"] == found

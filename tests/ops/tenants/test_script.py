@@ -29,6 +29,7 @@ def dump(postgres: PostgresServer, schema: str) -> list[str]:
     ).stdout
     text = text.replace(schema, "SCHEMA")
     text = re.sub(r"'[0-9a-f-]{36}'", "'UUID'", text)
+    text = re.sub(r"'[0-9]{4}-[0-9-]{5} [0-9:.]+\+00'", "'NOW'", text)
     text = re.sub(r"(?m)^\\(un)?restrict .*$", "", text)
     return text.splitlines()
 

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 
 from ops.runs.models import DONE
 from tests.factories import wait_until
-from tests.ops.fleet import Fleet, kill
+from tests.ops.fleet import AFTER_NEXT, HEAD, NEXT, Fleet, kill
 from todo_app.database import quote_identifier
 
 WAKE = "ops.runs.tasks.wake_stalled"
 
-BEFORE, FAULTY, INDEXED = "0002", "0003", "0004"
+BEFORE, FAULTY, INDEXED = HEAD, NEXT, AFTER_NEXT
 
 GATE = 42
 """Key of the advisory lock that a revision waits for, in the middle, in some tenants."""
@@ -73,7 +73,7 @@ STANDING = sa.text(
 
 
 def prepare(fleet: Fleet) -> None:
-    """Give a fleet the revisions 0003, which obeys `public.faults`, and 0004, a unique index."""
+    """Give a fleet two revisions: FAULTY, which obeys `public.faults`, and INDEXED, an index."""
     fleet.sql(FAULTS)
     fleet.sql(FAULT)
     fleet.add_revision(ADD_COLUMN_AND_CONSTRAINT, DROP_COLUMN_AND_CONSTRAINT)
@@ -88,7 +88,7 @@ def forget(fleet: Fleet) -> None:
 
 
 def plant(fleet: Fleet, fault: str, *slugs: str) -> None:
-    """Let revision 0003 fail in some tenants, with an SQLSTATE, or let it wait: gate, sleep."""
+    """Let FAULTY fail in some tenants, with an SQLSTATE, or let it wait: gate, sleep."""
     for slug in slugs:
         fleet.sql("INSERT INTO public.faults VALUES (:s, :fault)", s=f"t_{slug}", fault=fault)
 
@@ -105,7 +105,7 @@ def short_lived_worker(fleet: Fleet, concurrency: int = 2) -> Iterator[subproces
 
 @contextmanager
 def gate(fleet: Fleet, *slugs: str) -> Iterator[None]:
-    """Let revision 0003 wait in the middle, in some tenants, until the block ends."""
+    """Let FAULTY wait in the middle, in some tenants, until the block ends."""
     plant(fleet, "gate", *slugs)
     with fleet.engine.connect() as holder:
         holder.execute(sa.select(sa.func.pg_advisory_lock(GATE)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.ops.fleet import Fleet
+from tests.ops.fleet import HEAD, NEXT, Fleet
 
 
 def test_workers_upgrade_all_in_waves_and_a_second_call_finds_nobody(fleet: Fleet) -> None:
@@ -18,7 +18,7 @@ def test_workers_upgrade_all_in_waves_and_a_second_call_finds_nobody(fleet: Flee
         again = fleet.flask("tenants", "upgrade")
     assert again.returncode == 0
     assert "Nobody has to move" in again.stdout
-    assert set(fleet.revisions().values()) == set(fleet.catalogue().values()) == {"0003"}
+    assert set(fleet.revisions().values()) == set(fleet.catalogue().values()) == {NEXT}
 
 
 TRICKY = """
@@ -58,7 +58,7 @@ def test_a_revision_that_builds_indexes_concurrently_goes_up_and_down(fleet: Fle
     assert {row.schemaname for row in fleet.sql(indexes)} == {"t_c0", "t_c1", "t_c2", "t_new"}
     fleet.sql("DROP SCHEMA t_new CASCADE")
     fleet.sql("DROP ROLE t_new")
-    assert fleet.run_json("tenants", "downgrade", "--to", "0002", "--inline")["exit_code"] == 0
+    assert fleet.run_json("tenants", "downgrade", "--to", HEAD, "--inline")["exit_code"] == 0
     assert fleet.sql(indexes) == []
 
 
@@ -78,6 +78,6 @@ def test_a_revision_that_reads_data_is_run_by_alembic(fleet: Fleet) -> None:
     fleet.add_revision(BACKFILL, "pass", extra="reads_data = True")
     run = fleet.run_json("tenants", "upgrade", "--inline", "--concurrency", "2")
     assert (run["state"], run["counts"]["done"]) == ("succeeded", 2)
-    assert set(fleet.catalogue().values()) == set(fleet.revisions().values()) == {"0003"}
+    assert set(fleet.catalogue().values()) == set(fleet.revisions().values()) == {NEXT}
     titles = fleet.sql("SELECT title FROM t_c1.roles")
     assert all(row.title.endswith("!") for row in titles)

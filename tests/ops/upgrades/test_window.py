@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from ops.local.files import LOOPBACK, free_port
 from ops.roles import command
 from tests.factories import wait_until
-from tests.ops.fleet import Fleet
+from tests.ops.fleet import AFTER_NEXT, NEXT, Fleet
 from todo_app.auth import digest, new_secret
 
 TENANTS = 200
@@ -113,7 +113,7 @@ def test_no_request_fails_while_200_tenants_are_upgraded(fleet: Fleet) -> None:
     slugs = fleet.add_tenants(TENANTS)
     callers = add_callers(fleet, slugs)
     fleet.add_revision()
-    fleet.add_revision(ADD_INDEX, DROP_INDEX, name="0004", before="0003")
+    fleet.add_revision(ADD_INDEX, DROP_INDEX, name=AFTER_NEXT, before=NEXT)
     is_over = threading.Event()
     with fleet.worker(), api(fleet) as port, ThreadPoolExecutor(THREADS) as pool:
         users = [pool.submit(use, port, callers[n::THREADS], is_over) for n in range(THREADS)]
@@ -123,7 +123,7 @@ def test_no_request_fails_while_200_tenants_are_upgraded(fleet: Fleet) -> None:
             is_over.set()
         ended_at = [moment for user in users for moment in user.result()]
     assert done.returncode == 0, done.stdout + done.stderr
-    assert set(fleet.revisions().values()) == set(fleet.catalogue().values()) == {"0004"}
+    assert set(fleet.revisions().values()) == set(fleet.catalogue().values()) == {AFTER_NEXT}
     (run,) = fleet.sql(
         "SELECT extract(epoch FROM created_at)::float AS began,"
         " extract(epoch FROM finished_at)::float AS ended FROM public.ops_runs"
