@@ -7,7 +7,7 @@ import sys
 import click
 from rich.console import Console
 
-from bench import archives, create, many_tenants, upgrade, users
+from bench import accounts, archives, create, many_tenants, upgrade, users
 from bench.installation import InstallationError, installation
 from bench.load import LoadError, installed_driver
 from bench.result import Options
@@ -15,12 +15,13 @@ from ops.local.errors import LocalError
 
 BENCHMARKS = {
     "users": users.run,
+    "accounts": accounts.run,
     "create": create.run,
     "upgrade": upgrade.run,
     "archives": archives.run,
     "tenants-1000": many_tenants.run,
 }
-UNDER_LOAD = ("users", "tenants-1000")
+UNDER_LOAD = ("users", "accounts", "tenants-1000")
 
 DEFAULTS = Options()
 
