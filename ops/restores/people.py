@@ -1,18 +1,19 @@
 """What a restore must not bring back with the data: old credentials, and people who were deleted.
 
 A backup is some days old. Meanwhile people have changed passwords because they had leaked, ended
-their sessions, were locked out, or were deleted, which they may have had a right to. So, where a
-schema takes the place of a live one:
+their sessions, lost a telephone, were locked out, or were deleted, which they may have had a right
+to. So, where a schema takes the place of a live one:
 
 - For people who exist in both, these are as they are live: `email`, which they sign in with,
   `is_verified`, which belongs to that address, `password_hash`, and `is_active`.
-- `access_tokens` are those that are live now. A session that was ended stays ended, and those who
-  are signed in stay so. Sessions never come out of an archive, so a tenant that is made of one
-  begins with none.
 - People who were deleted since, whose row is gone or has `deleted_at`, stay deleted, unless the
-  operator says otherwise.
+  operator says otherwise. People who were erased stay erased, whatever the operator says.
+- Sessions, API tokens, second factors and all else that `carried` names are as they are live.
+- If nobody were left who has the role of the master administrator and can sign in, those who are
+  it now keep that role.
 
-Names, roles and all else about people are data: they come back as they were.
+Names, roles, groups, pictures and all else about people are data: they come back as they were. So
+somebody who has lost a role since the backup has it again.
 """
 
 # ruff: noqa: S608 - the names of schemas are quoted identifiers, all else is constant
@@ -23,9 +24,18 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from ops.restores import carried
+from ops.restores.carried import Pair, prefixed, send
 from todo_app.database import quote_identifier
+from todo_app.permissions.models import MASTER_ADMIN
 
 CREDENTIALS = ("email", "is_verified", "password_hash", "is_active")
+
+NOT_ERASED = ("id", "uuid", "role_id")
+"""What an erased person's row keeps of the archive; all else is as it is live."""
+
+_IS_ERASED = "to_jsonb(l) ->> 'erased_at' IS NOT NULL"
+"""Also where the live schema is older than the column."""
 
 
 class Person(NamedTuple):
@@ -38,7 +48,7 @@ class Person(NamedTuple):
 def deleted_since(
     connection: sa.Connection, live: str, incoming: str, *, missing_too: bool = True
 ) -> list[Person]:
-    """Who would come back.
+    """Who could come back: those who were deleted since, but for those who were erased.
 
     Args:
         connection: as the owner of both schemas.
@@ -46,7 +56,10 @@ def deleted_since(
         incoming: schema that is to take its place.
         missing_too: whether those count who have no row at all in `live`.
     """
-    sql = f"SELECT i.uuid::text, i.email {_deleted(live, incoming, missing_too)} ORDER BY i.email"
+    sql = (
+        f"SELECT i.uuid::text, i.email {_deleted(live, incoming, missing_too)}"
+        f" AND NOT coalesce({_IS_ERASED}, false) ORDER BY i.email"
+    )
     return [Person._make(row) for row in connection.exec_driver_sql(sql)]
 
 
@@ -67,50 +80,53 @@ def carry_over(
     *,
     keep_deleted: bool = True,
     missing_too: bool = True,
+    again: bool = False,
 ) -> None:
     """Make credentials and deletions in `incoming` what they are in `live`.
 
     Writes only what differs: called a second time within the swap, it has next to nothing to do.
 
     Args:
-        connection: as the owner of both schemas, which are at least at the first revision.
-        live: schema that people work in now.
-        incoming: schema that is to take its place.
+        connection: as the owner of both schemas.
+        live: schema that people work in now, at the first revision at least.
+        incoming: schema that is to take its place, at the newest revision.
         keep_deleted: whether people who were deleted since stay deleted.
-        missing_too: as in `deleted_since`.
+        missing_too: as in `deleted_since`, and the same for invitations.
+        again: whether this has been called for the two within the last hour.
     """
     old, new = _in(live), _in(incoming)
+    pair = Pair(connection, old, new)
+    if "erased_at" in pair.columns("users"):
+        _erase(pair)
     if keep_deleted:
-        _send(
+        send(
             connection,
             f"UPDATE {new}.users AS u SET is_active = false, deleted_at = d.deleted_at"
             f" FROM (SELECT i.id, COALESCE(l.deleted_at, now()) AS deleted_at"
             f" {_deleted(live, incoming, missing_too)}) AS d WHERE u.id = d.id",
         )
-    _send(connection, _yield_addresses(old, new), *_credentials(old, new))
-    columns = _columns(connection, live, incoming)
-    _send(
-        connection,
-        f"DELETE FROM {new}.access_tokens AS i WHERE NOT EXISTS (SELECT FROM {old}.access_tokens"
-        f" AS l JOIN {old}.users AS lu ON lu.id = l.user_id"
-        f" JOIN {new}.users AS iu ON iu.uuid = lu.uuid"
-        " WHERE l.id = i.id AND l.digest = i.digest AND l.expires_at = i.expires_at"
-        " AND iu.id = i.user_id AND iu.deleted_at IS NULL)",
-        f"INSERT INTO {new}.access_tokens (user_id, {columns}) OVERRIDING SYSTEM VALUE"
-        f" SELECT iu.id, {_prefixed('l', columns)} FROM {old}.access_tokens AS l"
-        f" JOIN {old}.users AS lu ON lu.id = l.user_id"
-        f" JOIN {new}.users AS iu ON iu.uuid = lu.uuid AND iu.deleted_at IS NULL"
-        f" WHERE NOT EXISTS (SELECT FROM {new}.access_tokens AS i WHERE i.id = l.id)",
-        # New sessions must not get the numbers of those.
-        f"SELECT setval(s.name, GREATEST((SELECT max(id) FROM {new}.access_tokens),"
-        " pg_sequence_last_value(s.name::regclass), 1))"
-        f" FROM (SELECT pg_get_serial_sequence('{new}.access_tokens', 'id') AS name) AS s",
+    send(connection, _yield_addresses(old, new), *_credentials(old, new), _leave_groups(new))
+    carried.carry_over(pair, missing_too=missing_too, again=again)
+    send(connection, _keep_master_admins(old, new))
+
+
+def _erase(pair: Pair) -> None:
+    """Wipe what says who somebody was: what the row has, and what hangs on it."""
+    old, new = pair.old, pair.new
+    columns = [column for column in pair.columns("users") if column not in NOT_ERASED]
+    erased = f"FROM {old}.users AS l WHERE l.erased_at IS NOT NULL AND l.uuid = u.uuid"
+    ids = f"(SELECT u.id FROM {new}.users AS u JOIN {old}.users AS l ON l.uuid = u.uuid"
+    ids += " WHERE l.erased_at IS NOT NULL)"
+    send(
+        pair.connection,
+        f"DELETE FROM {new}.invitations AS i USING {new}.users AS u"
+        f" WHERE lower(i.email) = lower(u.email) AND u.id IN {ids}",
+        f"DELETE FROM {new}.idempotency_keys AS k USING {new}.users AS u"
+        f" WHERE k.caller = u.uuid::text AND u.id IN {ids}",
+        f"DELETE FROM {new}.avatars WHERE user_id IN {ids}",
+        f"UPDATE {new}.users AS u SET {', '.join(f'{c} = l.{c}' for c in columns)} {erased}"
+        f" AND ({prefixed('u', columns)}) IS DISTINCT FROM ({prefixed('l', columns)})",
     )
-
-
-def forget_sessions(connection: sa.Connection, incoming: str) -> None:
-    """End all sessions of a schema that takes no live one's place."""
-    _send(connection, f"DELETE FROM {_in(incoming)}.access_tokens")
 
 
 def _yield_addresses(old: str, new: str) -> str:
@@ -130,8 +146,7 @@ def _credentials(old: str, new: str) -> tuple[str, str]:
         f"FROM {old}.users AS l WHERE l.uuid = u.uuid AND l.deleted_at IS NULL"
         " AND u.deleted_at IS NULL"
     )
-    columns = ", ".join(CREDENTIALS)
-    differs = f"({_prefixed('u', columns)}) IS DISTINCT FROM ({_prefixed('l', columns)})"
+    differs = f"({prefixed('u', CREDENTIALS)}) IS DISTINCT FROM ({prefixed('l', CREDENTIALS)})"
     sets = ", ".join(f"{column} = l.{column}" for column in CREDENTIALS)
     return (
         # Two people may have swapped their addresses, which are unique at every moment.
@@ -140,27 +155,25 @@ def _credentials(old: str, new: str) -> tuple[str, str]:
     )
 
 
-def _columns(connection: sa.Connection, live: str, incoming: str) -> str:
-    """The columns that sessions have in both schemas, whose revisions may differ."""
-    statement = sa.text(
-        "SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute AS a"
-        " JOIN pg_attribute AS b ON b.attname = a.attname AND b.attnum > 0"
-        " WHERE a.attrelid = to_regclass(:incoming) AND b.attrelid = to_regclass(:live)"
-        " AND a.attnum > 0 AND a.attgenerated = '' AND NOT a.attisdropped"
-        " AND NOT b.attisdropped AND a.attname <> 'user_id'"
+def _leave_groups(new: str) -> str:
+    return (
+        f"DELETE FROM {new}.group_members AS m USING {new}.users AS u"
+        " WHERE u.id = m.user_id AND u.deleted_at IS NOT NULL"
     )
-    tables = {"live": f"{_in(live)}.access_tokens", "incoming": f"{_in(incoming)}.access_tokens"}
-    return str(connection.execute(statement, tables).scalar_one())
 
 
-def _prefixed(alias: str, columns: str) -> str:
-    return ", ".join(f"{alias}.{column}" for column in columns.split(", "))
+def _keep_master_admins(old: str, new: str) -> str:
+    """Nobody is locked out: where no master administrator can sign in, those of now stay it."""
+    can_sign_in = "is_active AND deleted_at IS NULL"
+    is_master = f"r.name = '{MASTER_ADMIN}'"
+    return (
+        f"UPDATE {new}.users AS u SET role_id = r.id FROM {new}.roles AS r, {old}.users AS l"
+        f" WHERE {is_master} AND l.uuid = u.uuid AND u.is_active AND u.deleted_at IS NULL"
+        f" AND l.role_id = (SELECT r.id FROM {old}.roles AS r WHERE {is_master})"
+        f" AND NOT EXISTS (SELECT FROM {new}.users WHERE {can_sign_in} AND role_id ="
+        f"  (SELECT r.id FROM {new}.roles AS r WHERE {is_master}))"
+    )
 
 
 def _in(schema_name: str) -> str:
     return quote_identifier(schema_name)
-
-
-def _send(connection: sa.Connection, *statements: str) -> None:
-    for sql in statements:
-        connection.exec_driver_sql(sql, execution_options={"no_parameters": True})

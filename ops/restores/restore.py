@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from ops.archives.manifest import Header
 from ops.archives.reader import opened
 from ops.archives.storage import Storage
-from ops.restores import people, scratch
+from ops.restores import carried, people, scratch
 from ops.restores.find import WITH_DATA
 from ops.restores.load import bring_to_head, load
 from ops.restores.models import ReplacedSchema
@@ -88,11 +88,20 @@ def put_in_place(
         filled = fill(connection, source, name, role, settings, progress)
         deleted = people.deleted_since(connection, live, name) if has_people else []
 
-        def carry_over() -> None:
+        def carry_over(again: bool = False) -> None:
             if has_people:
-                people.carry_over(connection, live, name, keep_deleted=not with_deleted)
+                people.carry_over(
+                    connection, live, name, keep_deleted=not with_deleted, again=again
+                )
             else:
-                people.forget_sessions(connection, name)
+                carried.forget(connection, name)
+
+        def last() -> None:
+            carry_over(again=True)
+            carried.list_members(connection, live, name)
+            if has_people:
+                archive = source.expected.name
+                carried.record(connection, name, "backup.restored", archive=archive)
 
         progress.begin("carrying credentials over")
         # All that can be done before; within the swap there is next to nothing left to do.
@@ -108,7 +117,7 @@ def put_in_place(
             keep=timedelta(days=settings.restore_keep_days),
             values=_values(connection, tenant, filled.header),
         )
-        seconds = swap(connection, order, carry_over, item)
+        seconds = swap(connection, order, last, item)
         if not has_data:
             # What it has replaced was empty. Where this fails, the sweep does it.
             with suppress(sa.exc.DBAPIError):
@@ -222,12 +231,18 @@ def undo(item: Item, settings: Settings, schema_name: str | None = None) -> dict
 
         has_people = bool(_tenant(connection, item.tenant_id).revision)
 
-        def carry_over() -> None:
+        def carry_over(again: bool = False) -> None:
             if has_people:
                 # Whoever came after the backup has no row now: that does not mean deleted.
-                people.carry_over(connection, live, incoming, missing_too=False)
+                people.carry_over(connection, live, incoming, missing_too=False, again=again)
             else:
-                people.forget_sessions(connection, incoming)
+                carried.forget(connection, incoming)
+
+        def last() -> None:
+            carry_over(again=True)
+            carried.list_members(connection, live, incoming)
+            if has_people:
+                carried.record(connection, incoming, "backup.undone", archive=kept.archive)
 
         carry_over()
         was_undo = kept.archive.startswith(UNDO)
@@ -240,7 +255,7 @@ def undo(item: Item, settings: Settings, schema_name: str | None = None) -> dict
             archive=kept.archive.removeprefix(UNDO) if was_undo else f"{UNDO}{kept.archive}",
             keep=timedelta(days=settings.restore_keep_days),
         )
-        seconds = swap(connection, order, carry_over, item)
+        seconds = swap(connection, order, last, item)
     return {
         "replaced": order.set_aside,
         "revision": revision,

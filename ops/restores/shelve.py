@@ -24,6 +24,7 @@ from ops.tenants.job import drop_schema
 from ops.upgrades.locks import lock_tenant
 from todo_app.config import Settings
 from todo_app.database import db, own_connection
+from todo_app.registration.models import Member
 from todo_app.tenancy import TenantNotFoundError
 from todo_app.tenants.models import ARCHIVED, SUSPENDED, Tenant
 from todo_app.tenants.service import TenantStateError
@@ -93,6 +94,7 @@ def _drop(connection: sa.Connection, item: Item) -> None:
         drop_kept(connection, schema_name)
     drop_left_behind(connection)
     drop_schema(item.schema_name)
+    connection.execute(sa.delete(Member).where(Member.schema_name == item.schema_name))
 
 
 def _state(connection: sa.Connection, item: Item) -> str:

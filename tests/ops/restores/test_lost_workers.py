@@ -17,7 +17,7 @@ from tests.ops.restores.keeping import Keeper, add_task, enter, titles
 
 ROWS = 150_000
 LOADING = "COPY %tasks% FROM STDIN%"
-INDEXING = "ALTER TABLE%ADD CONSTRAINT%CREATE INDEX%"
+INDEXING = "ALTER TABLE%ADD CONSTRAINT%PRIMARY KEY%"
 COMPARING = "COPY (SELECT%t_restoring%"
 
 
