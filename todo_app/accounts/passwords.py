@@ -7,6 +7,7 @@ had, and those that are just the person's own name, address or company.
 from __future__ import annotations
 
 import functools
+import importlib
 import itertools
 import re
 import unicodedata
@@ -14,7 +15,6 @@ from collections.abc import Iterable
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from todo_app.errors import InvalidInputError
 
@@ -27,11 +27,6 @@ SHORTEST_CONTEXT_WORD = 4
 
 UNUSABLE = "!"
 """Stands where a hash would for somebody who has no password yet: no password is right."""
-
-COMMON = frozenset(
-    word.casefold() for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_LENGTH
-)
-"""Passwords found most often in breaches."""
 
 _WORDS = re.compile(r"\w+")
 
@@ -57,7 +52,7 @@ def check_password(
     text = _normalize(password)
     if not MIN_LENGTH <= len(text) <= MAX_LENGTH:
         problem = f"Must have {MIN_LENGTH} to {MAX_LENGTH} characters."
-    elif text.casefold() in COMMON:
+    elif text.casefold() in _common():
         problem = "This password is too common: it was found in breaches of other services."
     elif _core(text) in _context_words(context):
         problem = "Must not be just your name, address or company."
@@ -93,6 +88,14 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 def needs_rehash(password_hash: str) -> bool:
     """Whether a hash was made with other parameters than those of today."""
     return _hasher.check_needs_rehash(password_hash)
+
+
+@functools.cache
+def _common() -> frozenset[str]:
+    """Passwords found most often in breaches."""
+    # The lists take 14 MiB: who never sets a password, such as a worker, does without them.
+    lists = importlib.import_module("zxcvbn.frequency_lists").FREQUENCY_LISTS
+    return frozenset(word.casefold() for word in lists["passwords"] if len(word) >= MIN_LENGTH)
 
 
 def _normalize(password: str) -> str:

@@ -78,6 +78,7 @@ class World:
             for number in range(FIRST_PEOPLE):
                 self._add(number, some_permissions(chance))
         self.before = self.powers()
+        assert self.has_master_admin()
 
     def _add(self, number: int, permissions: list[str]) -> None:
         db.session.execute(
