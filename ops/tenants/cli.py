@@ -8,6 +8,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 from flask import current_app
+from marshmallow import ValidationError
 
 from ops.backups.cli import forget
 from ops.console import EXIT_FAILED, OpsGroup, WrongUseError, json_option, print_table
@@ -17,7 +18,9 @@ from ops.tenants import job
 from ops.upgrades.cli import downgrade, upgrade
 from ops.upgrades.script import lag
 from todo_app.database import db, transaction
-from todo_app.tenancy import operations
+from todo_app.registration import service as registration
+from todo_app.schemas import Email
+from todo_app.tenancy import control_plane, operations
 from todo_app.tenants import service
 from todo_app.tenants.models import ACTIVE, STATES, SUSPENDED, Tenant
 
@@ -74,12 +77,37 @@ def status(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--slug", help="Its name in addresses; made of NAME when left out.")
 @click.option("--host", help="A host name of its own.")
+@click.option("--admin", help="Address of its first user, who is told by mail.")
+@click.option("--first-name", default="Master", show_default=True, help="Of that user.")
+@click.option("--last-name", default="Administrator", show_default=True, help="Of that user.")
 @json_option
-def create(name: str, slug: str | None, host: str | None, as_json: bool) -> None:
-    """Create a tenant without users."""
-    with operations(), transaction():
-        row = _row(service.create(name, slug, host=host))
+def create(
+    name: str,
+    slug: str | None,
+    host: str | None,
+    admin: str | None,
+    first_name: str,
+    last_name: str,
+    as_json: bool,
+) -> None:
+    """Create a tenant, with its first user or without any."""
+    if admin is None:
+        with operations(), transaction():
+            row = _row(service.create(name, slug, host=host))
+    else:
+        person = {"email": _address(admin), "first_name": first_name, "last_name": last_name}
+        company = {"name": name, "slug": slug, "host": host}
+        url = current_app.config["SETTINGS"].public_url
+        with control_plane(), transaction():
+            row = _row(registration.found_for(company, person, url).tenant)
     _show([row], as_json)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(Email().deserialize(text))
+    except ValidationError as error:
+        raise click.BadParameter(error.messages[0], param_hint="--admin") from None
 
 
 @tenants.command()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from todo_app import mails
 from todo_app.accounts.models import User
-from todo_app.accounts.passwords import check_password, hash_password, verify_password
+from todo_app.accounts.passwords import UNUSABLE, check_password, hash_password, verify_password
 from todo_app.audit.service import record
 from todo_app.database import db
 from todo_app.errors import ConflictError, UnauthenticatedError
@@ -118,6 +118,29 @@ def found_company(
     db.session.refresh(user)
     if is_active:
         members.note(user.email)
+    return Registration(tenant, user)
+
+
+def found_for(
+    company: dict[str, str | None], person: dict[str, Any], public_url: str
+) -> Registration:
+    """Make a tenant on an operator's behalf, and tell its first user by mail.
+
+    The user has no password, and asks for a mail to set one: that activates the account.
+
+    Args:
+        company, public_url: as in `register`.
+        person: columns of the user.
+
+    Raises:
+        SlugTakenError, HostTakenError, InvalidInputError
+    """
+    tenant, user = found_company(company, person, UNUSABLE, is_active=False)
+    # Never mailed: it says that the user is yet to be activated.
+    one_time.make(user.id, ACTIVATION)
+    values = {"company": tenant.name, "url": public_url, "tenant": tenant.slug}
+    mails.send("account_made", user.email, user.language, name=user.first_name, **values)
+    record(None, "company.registered", ("user", user.uuid))
     return Registration(tenant, user)
 
 

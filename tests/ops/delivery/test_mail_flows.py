@@ -44,6 +44,22 @@ def test_activation(client: FlaskClient, mailbox: Mailbox) -> None:
     assert_no_secrets_are_left(mailbox.app)
 
 
+def test_the_first_person_of_a_tenant_that_an_operator_makes(
+    client: FlaskClient, mailbox: Mailbox
+) -> None:
+    slug, email = "by-an-operator", "ada@by-an-operator.example.com"
+    command = ["tenants", "create", "By hand", "--slug", slug, "--admin", email.upper()]
+    result = mailbox.app.test_cli_runner().invoke(args=command)
+    assert result.exit_code == 0, result.output
+    assert slug in mailbox.receive(email)[1]
+    path, headers = "/auth/reset-password", {"tenant": slug}
+    assert client.post(f"{path}/{email}", headers=headers).status_code == 202
+    token = token_in(mailbox.receive(email)[1])
+    assert client.post(f"{path}/{token}", json={"password": PASSWORD}).status_code == 204
+    boss = sign_in(client, slug, email)
+    assert boss.get("/users/me").json["role"]["name"] == "master_admin"
+
+
 def test_invitation_and_resending(client: FlaskClient, acme: Company, mailbox: Mailbox) -> None:
     email = "grace@hopper.example.com"
     body = {"email": email, "role_uuid": acme.role_uuid("user")}

@@ -40,6 +40,13 @@ def test_create_show_list_and_drop(app: Flask) -> None:
     assert run(app, "show", slug).exit_code == 2
 
 
+@pytest.mark.parametrize("admin", ["", "nobody", "a@b", "two@example.com, more@example.com"])
+def test_the_address_of_the_first_person_is_checked(app: Flask, admin: str) -> None:
+    result = run(app, "create", "By hand", "--slug", "never-made", "--admin", admin)
+    assert (result.exit_code, "--admin" in result.output) == (2, True)
+    assert run(app, "show", "never-made").exit_code == 2
+
+
 def test_rename_suspend_and_activate(app: Flask, acme: Company) -> None:
     assert run(app, "suspend", acme.slug).exit_code == 0
     assert acme.get("/users/").status_code == 403
