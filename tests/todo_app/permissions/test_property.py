@@ -70,7 +70,7 @@ class World:
                 "DELETE FROM invitations",
                 f"DELETE FROM users WHERE uuid <> '{self.boss.uuid}'",
                 "DELETE FROM access_tokens",
-                "UPDATE users SET is_active = true, role_id ="
+                "UPDATE users SET is_active = true, deleted_at = NULL, role_id ="
                 " (SELECT id FROM roles WHERE name = 'master_admin')",
                 "DELETE FROM roles WHERE NOT is_builtin",
             ):
