@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -107,6 +108,11 @@ class Lease(NamedTuple):
     size: int
     counter: Iterator[int]
 
+    def counts(self, now: float) -> bool:
+        """Count a request, unless the lease is over or used up; an empty one lasts to its end."""
+        # A count is taken by `next` alone, which no other thread can interrupt.
+        return now < self.ends and (not self.size or next(self.counter) < self.size)
+
 
 class TenantLimit:
     """So many requests of one tenant in each period of the clock.
@@ -123,6 +129,7 @@ class TenantLimit:
         self._lease = max(1, item.amount // LEASES)
         self._counters = counters
         self._leases: dict[str, Lease] = {}
+        self._taking = threading.Lock()
 
     def count(self, tenant: str) -> None:
         """Count one request.
@@ -130,12 +137,15 @@ class TenantLimit:
         Raises:
             TooManyRequestsError: the tenant has no more in this period.
         """
-        lease = self._leases.get(tenant)
         now = time.time()
-        # A count is taken by `next` alone, which no other thread can interrupt.
-        if lease is None or now >= lease.ends or (lease.size and next(lease.counter) >= lease.size):
-            lease = self._take_lease(tenant, now)
-            next(lease.counter)
+        lease = self._leases.get(tenant)
+        if lease is None or not lease.counts(now):
+            with self._taking:
+                # Another thread may have taken one meanwhile.
+                lease = self._leases.get(tenant)
+                if lease is None or not lease.counts(now):
+                    lease = self._take_lease(tenant, now)
+                    next(lease.counter)
         if not lease.size:
             raise TooManyRequestsError(
                 self._amount,
