@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -17,6 +17,10 @@ from todo_app.tenancy import CurrentUser
 
 NOBODY = "nobody signed in"
 """The actor of what is done with a mailed secret, or by the program itself."""
+
+
+# A statement of the table, made once: one of the model would be put together for each entry.
+_ADD = sa.insert(cast(sa.Table, AuditEntry.__table__)).inline()
 
 
 def record(
@@ -35,19 +39,16 @@ def record(
     """
     kind, target_uuid = target or (None, None)
     origin = current_origin()
-    db.session.execute(
-        sa.insert(AuditEntry)
-        .values(
-            actor_uuid=actor.uuid if actor else None,
-            actor_name=f"{actor.first_name} {actor.last_name}" if actor else NOBODY,
-            action=action,
-            target_kind=kind,
-            target_uuid=target_uuid,
-            details=details,
-            **origin._asdict(),
-        )
-        .inline()
-    )
+    entry = {
+        "actor_uuid": actor.uuid if actor else None,
+        "actor_name": f"{actor.first_name} {actor.last_name}" if actor else NOBODY,
+        "action": action,
+        "target_kind": kind,
+        "target_uuid": target_uuid,
+        "details": details,
+        **origin._asdict(),
+    }
+    db.session.connection().execute(_ADD, entry)
 
 
 _ENTRIES = sa.select(*(column for column in AuditEntry.__table__.c if column.name != "id"))

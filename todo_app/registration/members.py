@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, insert
@@ -21,10 +22,13 @@ MOST_TENANTS = 2
 """One is where to go on, two are one too many: more need not be read."""
 
 
+_NOTE = insert(cast(sa.Table, Member.__table__)).on_conflict_do_nothing().inline()
+
+
 def note(email: str) -> None:
     """Note that an address has an account in the current tenant."""
     row = {"email_digest": _digest(email), "schema_name": current_tenant().schema_name}
-    db.session.execute(insert(Member).values(row).on_conflict_do_nothing())
+    db.session.connection().execute(_NOTE, row)
 
 
 def note_all(emails: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import sqlalchemy as sa
 import structlog
@@ -117,6 +117,48 @@ _ACCOUNT = sa.select(
 )
 
 
+# Statements of the table, made once: those of the model would be put together at each log-in.
+_TOKENS = cast(sa.Table, AccessToken.__table__)
+_ENDED = sa.delete(_TOKENS).where(
+    _TOKENS.c.user_id == sa.bindparam("of_user"), _TOKENS.c.expires_at < sa.func.now()
+)
+_BEGIN = (
+    sa.insert(_TOKENS)
+    .values(
+        {
+            name: sa.bindparam(name)
+            for name in (
+                "uuid",
+                "user_id",
+                "digest",
+                "expires_at",
+                "ends_at",
+                "is_permanent",
+                "user_agent",
+                "authenticated_at",
+                "last_used_at",
+                "address",
+            )
+        }
+    )
+    .add_cte(_ENDED.cte("ended"))
+    .inline()
+)
+
+
+_UNCHANGED = {
+    for_new_hash: sa.select(User)
+    .where(
+        User.id == sa.bindparam("user_id"),
+        User.password_hash == sa.bindparam("known_hash"),
+        User.is_active,
+        User.deleted_at.is_(None),
+    )
+    .with_for_update(of=User, read=not for_new_hash)
+    for for_new_hash in (False, True)
+}
+
+
 def tenant_of(email: str, password: str) -> str:
     """Schema name of the one tenant that an address alone leads to; runs in the control plane.
 
@@ -208,26 +250,19 @@ def begin_session(user_id: int, *, permanent: bool = False) -> Session:
     now = datetime.now(UTC)
     expires_at = now + (PERMANENT_SESSION_IDLE if permanent else SESSION_IDLE)
     session_uuid = uuid.uuid4()
-    ended = sa.delete(AccessToken).where(
-        AccessToken.user_id == user_id, AccessToken.expires_at < sa.func.now()
-    )
-    db.session.execute(
-        sa.insert(AccessToken)
-        .values(
-            uuid=session_uuid,
-            user_id=user_id,
-            digest=digest(secret),
-            expires_at=expires_at,
-            ends_at=now + (PERMANENT_SESSION_ENDS if permanent else SESSION_ENDS),
-            is_permanent=permanent,
-            user_agent=origin.user_agent,
-            authenticated_at=now,
-            last_used_at=now,
-            address=origin.address,
-        )
-        .add_cte(ended.cte("ended"))
-        .inline()
-    )
+    row = {
+        "uuid": session_uuid,
+        "user_id": user_id,
+        "digest": digest(secret),
+        "expires_at": expires_at,
+        "ends_at": now + (PERMANENT_SESSION_ENDS if permanent else SESSION_ENDS),
+        "is_permanent": permanent,
+        "user_agent": origin.user_agent,
+        "authenticated_at": now,
+        "last_used_at": now,
+        "address": origin.address,
+    }
+    db.session.connection().execute(_BEGIN, {**row, "of_user": user_id})
     record(user, "session.started", ("session", session_uuid), permanent=permanent)
     return Session(f"{current_tenant().schema_name}.{secret}", expires_at, user)
 
@@ -400,17 +435,10 @@ def _own_password(actor: CurrentUser) -> tuple[str, str]:
 
 def _lock_unchanged(found: _Account, *, for_new_hash: bool) -> User | None:
     """The user, unless they were changed, and their sessions ended, while the hash was made."""
-    statement = (
-        sa.select(User)
-        .where(
-            User.id == found.id,
-            User.password_hash == found.password_hash,
-            User.is_active,
-            User.deleted_at.is_(None),
-        )
-        .with_for_update(of=User, read=not for_new_hash)
-    )
-    return db.session.scalars(statement).one_or_none()
+    statement = _UNCHANGED[for_new_hash]
+    return db.session.scalars(
+        statement, {"user_id": found.id, "known_hash": found.password_hash}
+    ).one_or_none()
 
 
 def _replace_hash(user_id: int, password_hash: str) -> None:
