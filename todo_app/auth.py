@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 from flask import Flask, current_app, g, request
 
-from todo_app.database import set_scope
+from todo_app.database import db, set_scope
 from todo_app.errors import ForbiddenError, UnauthenticatedError
 from todo_app.permissions.models import ALL_PERMISSIONS
 from todo_app.sessions.models import NOTED_EVERY_SECONDS, note_use
@@ -39,6 +39,8 @@ session."""
 
 FRESH_SECONDS = 600
 """For so long after the password was shown may a session do what is dangerous."""
+
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 _TOKEN = re.compile(r"(t_[a-z0-9_]{1,61})\.((?:api_)?[A-Za-z0-9_-]{43})", re.ASCII)
 
@@ -238,5 +240,22 @@ def init_app(app: Flask) -> None:
     @app.before_request
     def select_schema() -> None:
         guard = guard_of(request.endpoint)
-        if guard is not None and request.method != "OPTIONS":
-            guard()
+        if guard is None or request.method == "OPTIONS":
+            return
+        has_body = _read_body()
+        guard()
+        if not has_body and request.method in WITH_BODY:
+            # Whoever sends it slowly holds no connection.
+            db.session.rollback()
+
+
+def _read_body() -> bool:
+    """Read the body, where it says that it is not too long; whether it is there now.
+
+    Ahead of the guard, which begins a transaction: a connection does not wait for a client.
+    """
+    length = request.content_length
+    if length is None or length > current_app.config["MAX_CONTENT_LENGTH"]:
+        return False
+    request.get_data()
+    return True

@@ -28,6 +28,9 @@ from todo_app.schemas import ProblemSchema
 
 View = Callable[..., Any]
 
+MAX_VERSION_DIGITS = 10
+"""Versions are numbers of 32 bits; Python refuses to read endless ones."""
+
 TENANT_PARAMETER = {
     "name": "tenant",
     "in": "header",
@@ -189,7 +192,9 @@ def expected_versions() -> frozenset[int] | None:
         return None
     versions = (tag.partition("-")[0] for tag in tags.as_set() if tag)
     return frozenset(
-        int(version) for version in versions if version.isascii() and version.isdigit()
+        int(version)
+        for version in versions
+        if version.isascii() and version.isdigit() and len(version) <= MAX_VERSION_DIGITS
     )
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from todo_app.errors import UnavailableError
+from todo_app.line import aside
 
 MOST_WAITING = 48
 """Requests of a process that may wait for a hash; gunicorn.conf.py has more threads than that."""
@@ -78,5 +79,5 @@ def in_turn(work: Callable[..., T], *args: object) -> T:
     Raises:
         BusyError: too many wait already.
     """
-    with place():
+    with place(), aside():
         return _executor.submit(work, *args).result()

@@ -126,7 +126,8 @@ def _written(recipient: Recipient) -> dict[str, str]:
     values = {
         name: format_time(value, language, recipient.timezone)
         if isinstance(value, datetime)
-        else value
+        # A name of many lines would be a text of its own.
+        else " ".join(value.split())
         for name, value in recipient.values.items()
     }
     return {

@@ -59,6 +59,9 @@ class Email(ma.fields.String):
             valid = validate_email(text or "", check_deliverability=False)
         except EmailNotValidError:
             raise ma.ValidationError("Not a valid email address.") from None
+        # Mail programs would decode such an address, and send to another one.
+        if "=?" in valid.local_part:
+            raise ma.ValidationError("Not a valid email address.")
         return (valid.ascii_email or valid.normalized).lower()
 
 

@@ -6,6 +6,7 @@ kind it was, when, and what went wrong stay for operators.
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 import time
@@ -37,15 +38,9 @@ SMTP_TIMEOUT_SECONDS = 20
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 KEPT_AFTER_DELIVERY = timedelta(days=7)
 
-EXPECTED = (
-    OSError,
-    smtplib.SMTPException,
-    ValueError,
-    KeyError,
-    TenantBehindError,
-    sa.exc.OperationalError,
-)
-"""What a delivery may fail with, to be tried again later."""
+# The library decodes these in the middle of a header, line ends and all; clients do the same.
+_ENCODED_WORD = "=?"
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +81,8 @@ def _deliver_next(settings: Settings) -> bool | None:
     message.attempts += 1
     try:
         _perform(settings, message)
-    except EXPECTED as error:
+    except Exception as error:
+        # Whatever it is: one message that cannot be delivered must not hold up all others.
         _note_failure(message, error)
         return False
     message.delivered_at = sa.func.now()
@@ -152,10 +148,12 @@ def send_mail(settings: Settings, payload: dict[str, str]) -> None:
         OSError, smtplib.SMTPException: the server is away or refuses.
         ValueError, KeyError: the payload is not a mail.
     """
+    if _ENCODED_WORD in payload["to"]:
+        raise ValueError("the address would be read as another one")
     mail = EmailMessage()
     mail["From"] = settings.mail_from
     mail["To"] = payload["to"]
-    mail["Subject"] = payload["subject"]
+    mail["Subject"] = _plain(payload["subject"])
     mail["Date"] = formatdate()
     mail["Message-ID"] = make_msgid(domain=settings.mail_from.rpartition("@")[2])
     mail.set_content(payload["text"])
@@ -163,6 +161,11 @@ def send_mail(settings: Settings, payload: dict[str, str]) -> None:
         _send_by_smtp(settings.mail_url, mail)
     else:
         _write_file(settings, mail)
+
+
+def _plain(subject: str) -> str:
+    """A subject that says what it shows: nothing in it is a code for something else."""
+    return _CONTROLS.sub(" ", subject).replace(_ENCODED_WORD, "= ?")
 
 
 def _send_by_smtp(mail_url: str, mail: EmailMessage) -> None:

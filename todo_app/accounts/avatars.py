@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import uuid
 
 import sqlalchemy as sa
@@ -20,12 +21,21 @@ from todo_app.tenancy import CurrentUser
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_PIXELS = 16 * 1024 * 1024
-"""Decoded, so many take 64 MB for a moment."""
+"""Decoded, so many take 64 MB for a moment, and as much again while they are turned."""
+MAX_SCANS = 50
+"""Of a progressive JPEG, which has about ten. A scan of 33 bytes can take 10 ms to decode."""
+MOST_AT_ONCE = 2
+"""Pictures that a process decodes at a time; further ones wait."""
 
 SIZE = (256, 256)
 MEDIA_TYPE = "image/webp"
-FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
+JPEG = "image/jpeg"
+FORMATS = {"image/png": "PNG", JPEG: "JPEG", "image/webp": "WEBP"}
 """What may be sent, by media type."""
+
+
+_decoding = threading.BoundedSemaphore(MOST_AT_ONCE)
+_START_OF_SCAN = b"\xff\xda"
 
 
 class BadImageError(InvalidInputError):
@@ -83,7 +93,9 @@ def render(body: bytes, media_type: str) -> bytes:
     if not current_session().depth:
         db.session.rollback()
     try:
-        with Image.open(io.BytesIO(body), formats=[FORMATS[media_type]]) as image:
+        if body.count(_START_OF_SCAN) > MAX_SCANS and media_type == JPEG:
+            raise BadImageError
+        with _decoding, Image.open(io.BytesIO(body), formats=[FORMATS[media_type]]) as image:
             return _small(image)
     except Exception:
         # Pillow's decoders raise whatever they stumble over.

@@ -27,7 +27,7 @@ from todo_app.permissions.service import (
     revoke_invitations,
 )
 from todo_app.registration import members, one_time
-from todo_app.registration.models import ADDRESS, PURPOSES
+from todo_app.registration.models import ADDRESS, PASSWORD_RESET, PURPOSES
 from todo_app.sessions.models import end_all_tokens, end_sessions
 from todo_app.tenancy import CurrentUser, current_tenant
 
@@ -93,10 +93,12 @@ def change_user(
     if columns.get("is_active") is False:
         check_not_last_master_admin(user)
         end_all_tokens(user.id)
+        one_time.forget(user.id, *PURPOSES)
         revoke_invitations(User.id == user.id)
     if "password_hash" in columns:
         user.password_hash = columns.pop("password_hash")
         end_sessions(user.id, but=own_session)
+        one_time.forget(user.id, PASSWORD_RESET)
         mails.send("password_changed", user.email, user.language, **_names(user))
         record(actor, "password.changed", ("user", user.uuid))
     return _write(actor, user, columns)

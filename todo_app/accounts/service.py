@@ -11,13 +11,24 @@ from todo_app.accounts.models import User
 from todo_app.accounts.passwords import hash_password
 from todo_app.audit.service import record
 from todo_app.database import Versions, db
-from todo_app.errors import ConflictError, NotFoundError, PreconditionFailedError
+from todo_app.errors import (
+    ConflictError,
+    NotFoundError,
+    PreconditionFailedError,
+    UnauthenticatedError,
+)
 from todo_app.groups.models import GroupMember
 from todo_app.pagination import Page, PageQuery, PageRequest, matches
 from todo_app.permissions.models import MASTER_ADMIN, Role
-from todo_app.permissions.service import check_may_manage, get_role, use_powers
+from todo_app.permissions.service import (
+    check_may_hand_out,
+    check_may_manage,
+    get_role,
+    use_powers,
+)
 from todo_app.registration import members
 from todo_app.registration.limit import check_room
+from todo_app.sessions.models import AccessToken
 from todo_app.settings.service import defaults
 from todo_app.tenancy import CurrentUser
 
@@ -157,12 +168,31 @@ def get_user(user_uuid: uuid.UUID, *, for_update: bool = False, even_deleted: bo
     if not even_deleted:
         statement = statement.where(User.deleted_at.is_(None))
     if for_update:
-        # Rows that refer to the user, such as tasks, may be written meanwhile.
+        # Rows that refer to the user, such as tasks, may be written meanwhile. Without the role:
+        # PostgreSQL finds no row whose role changes while this waits, where both are joined.
+        statement = statement.options(sa.orm.lazyload(User.role))
         statement = statement.with_for_update(of=User, key_share=True)
         statement = statement.execution_options(populate_existing=True)
     user = db.session.scalars(statement).one_or_none()
     if user is None:
         raise NotFoundError("There is no such user.")
+    return user
+
+
+def lock_self(actor: CurrentUser) -> User:
+    """The actor's own row, locked, and as it is now.
+
+    Raises:
+        UnauthenticatedError: they are not active any more, or their session has ended meanwhile.
+    """
+    try:
+        user = get_user(actor.uuid, for_update=True)
+    except NotFoundError:
+        raise UnauthenticatedError from None
+    # A statement of its own: it sees what those did who held the lock before.
+    has_token = sa.exists().where(AccessToken.id == actor.token_id, AccessToken.user_id == user.id)
+    if not user.is_active or not db.session.scalar(sa.select(has_token)):
+        raise UnauthenticatedError
     return user
 
 
@@ -221,10 +251,11 @@ def add_user(actor: CurrentUser, values: dict[str, Any]) -> User:
     Raises:
         EmailTakenError, AccountLimitError, InvalidInputError (no such role), ForbiddenError (the
         role is above the actor's).
+        StepUpNeededError, ScopeMissingError: as in `check_may_hand_out`.
     """
     actor = use_powers(actor, WRITE)
     role = get_role(values["role_uuid"])
-    check_may_manage(actor, role)
+    check_may_hand_out(actor, role)
     check_room()
     columns = {name: value for name, value in values.items() if name != "role_uuid"}
     user = add_user_with_role({**defaults()._asdict(), **columns}, role.name)

@@ -23,7 +23,13 @@ from todo_app.hashing import in_turn
 from todo_app.invitations.models import ACCEPTED, EXPIRED, PENDING, REVOKED, Invitation
 from todo_app.pagination import Page, PageQuery, PageRequest, contains
 from todo_app.permissions.models import ADMINISTRATIVE, Role
-from todo_app.permissions.service import POWERS_LOCK, check_may_manage, get_role, use_powers
+from todo_app.permissions.service import (
+    POWERS_LOCK,
+    check_may_hand_out,
+    check_may_manage,
+    get_role,
+    use_powers,
+)
 from todo_app.registration.limit import check_room
 from todo_app.registration.one_time import InvalidTokenError, MailedSecret, new_mailed_secret
 from todo_app.settings.models import CompanySettings
@@ -143,12 +149,13 @@ def invite(
 
     Raises:
         InvalidInputError (no such role), ForbiddenError (the role is above the actor's)
+        StepUpNeededError, ScopeMissingError: as in `check_may_hand_out`.
         EmailTakenError: a user has this address.
         InvitationPendingError, AccountLimitError
     """
     actor = use_powers(actor, WRITE)
     role = get_role(role_uuid)
-    check_may_manage(actor, role)
+    check_may_hand_out(actor, role)
     if db.session.scalar(sa.select(_is_user(email))):
         raise EmailTakenError
     check_room()

@@ -184,6 +184,7 @@ def _check_unused(role: Role) -> None:
         Invitation.role_id == role.id,
         Invitation.accepted_at.is_(None),
         Invitation.revoked_at.is_(None),
+        Invitation.expires_at > sa.func.now(),
     )
     users, invitations = db.session.execute(
         sa.select(people.scalar_subquery(), invited.scalar_subquery())

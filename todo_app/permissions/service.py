@@ -17,6 +17,7 @@ import uuid
 import sqlalchemy as sa
 
 from todo_app.accounts.models import User
+from todo_app.auth import check_fresh
 from todo_app.database import db
 from todo_app.errors import ForbiddenError, InvalidInputError, UnauthenticatedError
 from todo_app.invitations.models import Invitation
@@ -77,6 +78,21 @@ def check_may_manage(actor: CurrentUser, role: Role) -> None:
         ForbiddenError: it permits what the actor may not do.
     """
     check_may_permit(actor, role.permissions)
+
+
+def check_may_hand_out(actor: CurrentUser, role: Role) -> None:
+    """Check that `actor` may give `role` to somebody new.
+
+    An administrator is made by those alone who have just shown their password: whoever found a
+    session open, or an API token, could else make one, sign in as that, and do all the rest.
+
+    Raises:
+        ForbiddenError: it permits what the actor may not do.
+        StepUpNeededError, ScopeMissingError: it is an administrator's.
+    """
+    check_may_manage(actor, role)
+    if ADMINISTRATIVE & set(role.permissions):
+        check_fresh(actor)
 
 
 def check_may_permit(actor: CurrentUser, permissions: list[str]) -> None:

@@ -17,11 +17,12 @@ from todo_app.accounts.passwords import (
     needs_rehash,
     verify_password,
 )
+from todo_app.accounts.service import lock_self
 from todo_app.audit.service import record
 from todo_app.auth import digest, new_secret
 from todo_app.database import db
 from todo_app.errors import ForbiddenError, NotFoundError, UnauthenticatedError
-from todo_app.hashing import in_turn, lookups
+from todo_app.hashing import BusyError, in_turn, lookups
 from todo_app.origin import current_origin
 from todo_app.registration import members
 from todo_app.registration.models import ACTIVATION, PASSWORD_RESET, OneTimeToken
@@ -381,6 +382,7 @@ def change_own_password(actor: CurrentUser, current_password: str, password: str
 
     Raises:
         WrongPasswordError: `current_password` is wrong, or was changed meanwhile.
+        UnauthenticatedError: the session has ended meanwhile.
         InvalidInputError: the new one is not good enough.
         TooManyAttemptsError, BusyError
     """
@@ -391,11 +393,16 @@ def change_own_password(actor: CurrentUser, current_password: str, password: str
     db.session.rollback()
     check_password(password, context)
     attempt = throttle.attempt(context[0], tenant.schema_name)
-    if not in_turn(verify_password, old_hash, current_password):
+    try:
+        is_right = in_turn(verify_password, old_hash, current_password)
+    except BusyError:
+        attempt.forgive()
+        raise
+    if not is_right:
         raise WrongPasswordError
     attempt.succeeded()
     new_hash = in_turn(hash_password, password)
-    user = db.session.get_one(User, actor.id, with_for_update={"of": User}, populate_existing=True)
+    user = lock_self(actor)
     if user.password_hash != old_hash:
         raise WrongPasswordError
     user.password_hash = new_hash
@@ -405,7 +412,9 @@ def change_own_password(actor: CurrentUser, current_password: str, password: str
             OneTimeToken.user_id == user.id, OneTimeToken.purpose == PASSWORD_RESET
         )
     )
-    _note_authenticated(actor)
+    # Nobody was asked for a second factor here.
+    if not two_factor.is_on(user.id):
+        _note_authenticated(actor)
     mails.send(
         "password_changed", user.email, user.language, name=user.first_name, company=tenant.name
     )

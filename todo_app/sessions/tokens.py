@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from todo_app import mails
 from todo_app.accounts.models import User
+from todo_app.accounts.service import lock_self
 from todo_app.audit.service import record
 from todo_app.auth import API_TOKEN_MARK, digest, new_secret
 from todo_app.database import db
@@ -78,6 +79,7 @@ def make_token(actor: CurrentUser, name: str, scopes: list[str], expires_at: dat
 
     Raises:
         InvalidInputError: it would end in the past, or too late.
+        UnauthenticatedError: the session has ended meanwhile.
         TooManyTokensError
     """
     now = datetime.now(UTC)
@@ -85,7 +87,7 @@ def make_token(actor: CurrentUser, name: str, scopes: list[str], expires_at: dat
         problem = f"Must be within the next {LONGEST_LIFE.days} days."
         raise InvalidInputError(errors={"json": {"expires_at": [problem]}})
     # Locked, so that such requests of one user are counted one after the other.
-    user = db.session.get_one(User, actor.id, with_for_update={"of": User, "key_share": True})
+    user = lock_self(actor)
     made = _insert(user, name, sorted(set(scopes)), expires_at)
     mails.send(
         "api_token_made",
@@ -122,9 +124,10 @@ def rotate_token(actor: CurrentUser, token_uuid: uuid.UUID, overlap: timedelta) 
     Raises:
         NotFoundError: the user has no such token.
         TokenRotatedError: it was replaced before.
+        UnauthenticatedError: the session has ended meanwhile.
         TooManyTokensError
     """
-    user = db.session.get_one(User, actor.id, with_for_update={"of": User, "key_share": True})
+    user = lock_self(actor)
     old = _get(actor, token_uuid)
     assert old.ends_at is not None  # noqa: S101 (an API token has both)
     assert old.scopes is not None  # noqa: S101

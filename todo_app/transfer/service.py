@@ -16,7 +16,7 @@ from todo_app.accounts.service import PRESENT, STATES, WRITE, EmailTakenError, c
 from todo_app.audit.service import record
 from todo_app.database import db
 from todo_app.permissions.models import Role
-from todo_app.permissions.service import check_may_manage, use_powers
+from todo_app.permissions.service import check_may_hand_out, use_powers
 from todo_app.registration import members
 from todo_app.registration.limit import check_room
 from todo_app.settings.service import defaults
@@ -66,12 +66,13 @@ def import_users(
     Raises:
         InvalidInputError: the report, where there is anything in it.
         ForbiddenError: a role is above the actor's.
+        StepUpNeededError, ScopeMissingError: as in `check_may_hand_out`.
         AccountLimitError, EmailTakenError
     """
     actor = use_powers(actor, WRITE)
     roles = _roles({line.values["role"] for line in lines if _is_text(line.values["role"])})
     for role in roles.values():
-        check_may_manage(actor, role)
+        check_may_hand_out(actor, role)
     _check_roles(lines, roles, report)
     _check_addresses(lines, report)
     report.raise_if_any()

@@ -18,11 +18,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from todo_app import mails
 from todo_app.accounts.models import User
-from todo_app.accounts.service import get_user
+from todo_app.accounts.service import WRITE, get_user, lock_self
 from todo_app.audit.service import record
 from todo_app.database import db
 from todo_app.errors import ConflictError, UnauthenticatedError
-from todo_app.permissions.service import check_may_manage
+from todo_app.permissions.service import check_may_manage, use_powers
 from todo_app.secrets_box import NoKeyError, seal, unseal
 from todo_app.sessions import throttle
 from todo_app.sessions.models import AccessToken, end_sessions
@@ -149,10 +149,11 @@ def confirm(actor: CurrentUser, code: str) -> list[str]:
 
     Raises:
         TwoFactorOffError: nothing waits to be confirmed.
+        UnauthenticatedError: the session has ended meanwhile.
         WrongCodeError, TooManyAttemptsError, TwoFactorUnavailableError
     """
     # Locked: a log-in that goes on meanwhile is either asked for a code, or ended below.
-    user = db.session.get_one(User, actor.id, with_for_update={"of": User, "key_share": True})
+    user = lock_self(actor)
     attempt = throttle.attempt(user.email, current_tenant().schema_name)
     factor = _factor(actor.id, is_confirmed=False)
     if factor is None:
@@ -209,8 +210,10 @@ def reset(actor: CurrentUser, user_uuid: uuid.UUID) -> None:
     Raises:
         NotFoundError: the tenant has no such user.
         ForbiddenError: the user's role is above the actor's.
+        UnauthenticatedError: the actor's session has ended meanwhile.
         ConflictError: it is the actor's own.
     """
+    actor = use_powers(actor, WRITE)
     user = get_user(user_uuid, for_update=True)
     if user.id == actor.id:
         raise ConflictError("Switch off your own second factor at /auth/two-factor.")
@@ -219,6 +222,11 @@ def reset(actor: CurrentUser, user_uuid: uuid.UUID) -> None:
         end_sessions(user.id)
         _tell("two_factor_off", user)
         record(actor, "two_factor.reset", ("user", user.uuid))
+
+
+def is_on(user_id: int) -> bool:
+    """Whether a user has a second factor that is asked for."""
+    return _factor(user_id, is_confirmed=True) is not None
 
 
 def check_log_in(user_id: int, code: str | None) -> None:

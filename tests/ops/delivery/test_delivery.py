@@ -142,3 +142,50 @@ def test_a_reset_of_a_closed_company_comes_to_nothing(
         tenants.get(acme.slug).state = SUSPENDED
     assert job.deliver(with_mail(app, mail_dir=tmp_path), 10) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_subject_is_no_place_for_headers_and_texts(
+    app: Flask, acme: Company, empty_outbox: None, tmp_path: Path
+) -> None:
+    """Encoded words (RFC 2047) hide line ends, which the library would write as such."""
+    hidden = "=?utf-8?q?a=0D=0AX-Mine:_1=0D=0A=0D=0AClick_here?="
+    with tenant_scope(acme.slug), transaction():
+        outbox.send_mail("a@example.com", f"Welcome to {hidden} \x1b[0m", "Hello")
+    assert job.deliver(with_mail(app, mail_dir=tmp_path), 10) == 1
+    (path,) = tmp_path.iterdir()
+    mail = email.message_from_bytes(path.read_bytes())
+    assert "X-Mine" not in mail
+    assert mail.get_payload() == "Hello\n"
+    assert "\x1b" not in mail["Subject"]
+
+
+@pytest.mark.parametrize(
+    "address", ["=?utf-8?q??=@example.com", "=?utf-8?q?b=40example.com=2C_c?=@example.com"]
+)
+def test_an_address_that_would_be_read_as_another_gets_nothing_and_holds_up_nothing(
+    app: Flask, acme: Company, empty_outbox: None, tmp_path: Path, address: str
+) -> None:
+    with tenant_scope(acme.slug), transaction():
+        outbox.send_mail(address, "Subject", "Hello")
+        outbox.send_mail("a@example.com", "Subject", "Hello")
+    assert job.deliver(with_mail(app, mail_dir=tmp_path), 10) == 1
+    (path,) = tmp_path.iterdir()
+    assert email.message_from_bytes(path.read_bytes())["To"] == "a@example.com"
+
+
+def test_an_error_that_nobody_expects_holds_up_nothing(
+    app: Flask,
+    acme: Company,
+    empty_outbox: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stumble(*_: object) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(job, "mail_reset_tokens", stumble)
+    with tenant_scope(acme.slug), transaction():
+        resets.ask(acme.email, acme.schema_name)
+        outbox.send_mail("a@example.com", "Subject", "Hello")
+    assert job.deliver(with_mail(app, mail_dir=tmp_path), 10) == 1
+    assert [message.attempts for message in rows()] == [1, 1]
