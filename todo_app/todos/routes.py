@@ -79,9 +79,10 @@ def delete_list(list_uuid: uuid.UUID) -> None:
 def list_tasks(query: dict[str, Any]) -> Page:
     """List tasks
 
-    `search` looks into title and description. A task must meet all filters that are sent.
+    `search` looks into title and description. A task must meet all filters that are sent; `filter`
+    is a condition over all fields, such as `status = new and not due < today`.
     """
-    return service.page_of_tasks(query["page"], query["filters"])
+    return service.page_of_tasks(current_user(), query["page"], query["filters"])
 
 
 @tasks.route("/", methods=["POST"], guard=CAN_WRITE)

@@ -6,6 +6,7 @@ from typing import Any
 
 import marshmallow as ma
 
+from todo_app.filters.language import MAX_LENGTH
 from todo_app.pagination import PageRequest, page_query
 from todo_app.schemas import Schema, String, Time
 from todo_app.todos.models import HIGHEST_PRIORITY, LOWEST_PRIORITY, NEW, STATUSES
@@ -166,6 +167,14 @@ def task_query(fields: tuple[str, ...], default: str) -> type[Schema]:
             metadata={"description": "Only tasks with this status."},
         )
         assignee_uuid = ma.fields.UUID(metadata={"description": "Only tasks of this user."})
+        # Not trimmed: errors count its columns.
+        filter = ma.fields.String(
+            validate=ma.validate.Length(1, MAX_LENGTH),
+            metadata={
+                "description": "Only tasks that this filter finds; see the filter language.",
+                "example": "priority >= 3 and due < now+7d and assignee = me",
+            },
+        )
 
         @ma.post_load
         def _as_request(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -8,7 +8,9 @@ statement, and nobody is looked up for the rows behind it, however many tasks th
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
@@ -16,6 +18,10 @@ from sqlalchemy.orm import aliased
 from todo_app.accounts.models import User
 from todo_app.database import Versions, db
 from todo_app.errors import InvalidInputError, NotFoundError, PreconditionFailedError
+from todo_app.filters.compiler import compile as compile_filter
+from todo_app.filters.context import Context
+from todo_app.filters.language import parse
+from todo_app.filters.tasks import TASK_FIELDS
 from todo_app.pagination import Page, PageQuery, PageRequest, contains
 from todo_app.tenancy import CurrentUser
 from todo_app.todos.models import DONE, NEW, Task, TodoList
@@ -135,12 +141,17 @@ def delete_list(list_uuid: uuid.UUID, versions: Versions) -> None:
     db.session.flush()
 
 
-def page_of_tasks(request: PageRequest, filters: dict[str, Any]) -> Page:
+def page_of_tasks(actor: CurrentUser, request: PageRequest, filters: dict[str, Any]) -> Page:
     """A page of the tenant's tasks; `search` looks into title and description.
 
     Args:
+        actor: whom `me` means in a filter, and in whose time zone its days are.
         request: which page.
-        filters: any of `list_uuid`, `assignee_uuid` and `status`; a task must meet all.
+        filters: any of `list_uuid`, `assignee_uuid`, `status`, and `filter`, a text in the filter
+            language; a task must meet all.
+
+    Raises:
+        FilterError: the text is no filter, or asks for what tasks do not have.
     """
     rows = _TASKS
     if request.search:
@@ -153,7 +164,16 @@ def page_of_tasks(request: PageRequest, filters: dict[str, Any]) -> Page:
         rows = rows.where(Task.assignee_id == assignee.scalar_subquery())
     if "status" in filters:
         rows = rows.where(Task.status == filters["status"])
+    if "filter" in filters:
+        rows = rows.where(_found_by(filters["filter"], actor))
     return PageQuery(rows, TASKS_ORDER_BY, Task.id).fetch(request)
+
+
+def _found_by(text: str, actor: CurrentUser) -> sa.ColumnElement[bool]:
+    condition = parse(text)
+    zone = db.session.scalars(sa.select(User.timezone).where(User.id == actor.id)).one()
+    context = Context(actor.id, datetime.now(UTC), ZoneInfo(zone))
+    return compile_filter(condition, TASK_FIELDS, context)
 
 
 def get_task(task_uuid: uuid.UUID) -> Shown:
