@@ -24,7 +24,7 @@ from todo_app.extensions import migrate
 from todo_app.groups import routes as groups
 from todo_app.health import health
 from todo_app.invitations import routes as invitations
-from todo_app.line import Line
+from todo_app.line import Line, reading_aside
 from todo_app.permissions import routes as permissions
 from todo_app.registration import routes as registration
 from todo_app.sessions import routes as sessions
@@ -128,7 +128,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     register_blueprints(app, settings)
     init_headers(app, settings)
     trust_proxies(app, settings)
-    app.wsgi_app = Line(app.wsgi_app, settings.pool_size)  # type: ignore[method-assign]
+    inner = reading_aside(app.wsgi_app)
+    app.wsgi_app = Line(inner, settings.pool_size)  # type: ignore[method-assign]
     return app
 
 

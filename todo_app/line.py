@@ -1,8 +1,8 @@
 """Requests work in the order in which they came, as many at once as there are connections.
 
-The server has more threads than that, for those who wait for a password's hash: they leave the line
-meanwhile. Without a line all threads would run at once for one interpreter and few connections, and
-who comes last would often be served first.
+The server has more threads than that, for those who wait for a password's hash, or for the rest of
+a body: they leave the line meanwhile. Without a line all threads would run at once for one
+interpreter and few connections, and who comes last would often be served first.
 """
 
 from __future__ import annotations
@@ -11,12 +11,44 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _this_thread = threading.local()
+
+
+class _Body:
+    """A request's body: nobody waits for somebody else's sender."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, *size: int) -> bytes:
+        with aside():
+            return cast(bytes, self._stream.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        with aside():
+            return cast(bytes, self._stream.readline(*size))
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        with aside():
+            return list(self._stream.readlines(*hint))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+
+def reading_aside(app: WSGIApplication) -> WSGIApplication:
+    """WSGI middleware inside of a line: who sends a body slowly takes up no place in it."""
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.input"] = _Body(environ["wsgi.input"])
+        return app(environ, start_response)
+
+    return serve
 
 
 class Line:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
@@ -177,3 +180,70 @@ def test_a_busy_pool_is_503_in_time(with_settings: Callable[..., Flask], acme: C
     with app.app_context(), db.engines[None].connect():
         answer = app.test_client().get("/users/", headers=acme.headers)
     assert (answer.status_code, answer.content_type) == (503, PROBLEM)
+
+
+def test_a_version_of_endless_digits_matches_nothing(acme: Company) -> None:
+    headers = {"If-Match": '"' + "9" * 5_000 + '-0"'}
+    assert acme.patch("/users/me", {"first_name": "Ada"}, headers=headers).status_code == 412
+
+
+@pytest.mark.parametrize("is_long", [True, False])
+@pytest.mark.parametrize(
+    ("method", "path", "media_type"),
+    [
+        ("POST", "/lists/", "application/json"),
+        ("POST", "/users/import", "text/csv"),
+        ("PUT", "/users/{}/avatar", "image/png"),
+    ],
+)
+def test_who_sends_slowly_holds_no_connection(
+    app: Flask, acme: Company, method: str, path: str, media_type: str, is_long: bool
+) -> None:
+    with app.app_context():
+        pool = db.engine.pool
+    held: list[int] = []
+
+    class Body:
+        def __init__(self, data: bytes) -> None:
+            self.data = io.BytesIO(data)
+
+        def read(self, *size: int) -> bytes:
+            held.append(pool.checkedout())  # type: ignore[attr-defined]
+            return self.data.read(*size)
+
+    body = b" " * (app.config["MAX_CONTENT_LENGTH"] + 1 if is_long else 1)
+    environ = {"wsgi.input": Body(body), "CONTENT_LENGTH": str(len(body))}
+    answer = acme.call(
+        method, path.format(acme.uuid), environ_overrides=environ, content_type=media_type
+    )
+    assert answer.status_code in (400, 413, 422)
+    # What is too long for JSON is not even read.
+    assert set(held) == (set() if answer.status_code == 413 else {0})
+
+
+def test_who_sends_slowly_has_no_place_in_the_line(app: Flask) -> None:
+    places = app.config["SETTINGS"].pool_size
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    class Body:
+        def read(self, *_: int) -> bytes:
+            begun.release()
+            go_on.wait(10)
+            return b""
+
+    def send(_: int) -> int:
+        environ = {"wsgi.input": Body(), "CONTENT_LENGTH": "9"}
+        post = app.test_client().post
+        return post(
+            "/auth/login", environ_overrides=environ, content_type="application/json"
+        ).status_code
+
+    with ThreadPoolExecutor(places + 1) as pool:
+        slow = pool.map(send, range(places))
+        assert all(begun.acquire(timeout=10) for _ in range(places))
+        other = pool.submit(lambda: app.test_client().get("/auth/reset-password/x").status_code)
+        try:
+            assert other.result(5) == 200
+        finally:
+            go_on.set()
+        assert set(slow) == {400}

@@ -12,8 +12,9 @@ from babel.messages.pofile import read_po
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import Company
-from tests.todo_app.helpers import assert_problem
+from tests.factories import Company, mails_to
+from tests.todo_app.helpers import assert_problem, inside
+from todo_app import mails
 from todo_app.accounts.models import LANGUAGES
 from todo_app.languages import (
     DEFAULT_LANGUAGE,
@@ -161,3 +162,12 @@ def test_no_name_becomes_a_part_of_a_text(app: Flask) -> None:
     for language in LANGUAGES:
         text = translate(MAILS["invitation"].subject, language)
         assert "{token}" in text.format_map({"inviter": "{token}", "company": "{0.__class__}"})
+
+
+def test_a_name_of_many_lines_is_no_text_of_its_own(app: Flask, acme: Company) -> None:
+    with inside(app, acme.slug):
+        mails.send(
+            "two_factor_on", acme.email, "en-US", name="A\n\nPay\u2028here", company="B\r\nC"
+        )
+    assert "Hello A Pay here,\n" in mails_to(app, acme.email)[-1]
+    assert "signing in at B C asks" in mails_to(app, acme.email)[-1]

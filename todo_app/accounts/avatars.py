@@ -16,6 +16,7 @@ from todo_app.accounts.service import WRITE, get_managed_user, get_user
 from todo_app.audit.service import record
 from todo_app.database import current_session, db
 from todo_app.errors import ForbiddenError, InvalidInputError, NotFoundError
+from todo_app.line import aside
 from todo_app.permissions.service import change_powers
 from todo_app.tenancy import CurrentUser
 
@@ -76,6 +77,9 @@ def check_may_picture(actor: CurrentUser, user_uuid: uuid.UUID) -> None:
     if user_uuid != actor.uuid and WRITE not in actor.permissions:
         raise ForbiddenError(f"Your role lacks the permission {WRITE}.")
     get_user(user_uuid)
+    # A connection does not wait for a client that sends slowly.
+    if not current_session().depth:
+        db.session.rollback()
 
 
 def render(body: bytes, media_type: str) -> bytes:
@@ -95,7 +99,8 @@ def render(body: bytes, media_type: str) -> bytes:
     try:
         if body.count(_START_OF_SCAN) > MAX_SCANS and media_type == JPEG:
             raise BadImageError
-        with _decoding, Image.open(io.BytesIO(body), formats=[FORMATS[media_type]]) as image:
+        form = [FORMATS[media_type]]
+        with aside(), _decoding, Image.open(io.BytesIO(body), formats=form) as image:
             return _small(image)
     except Exception:
         # Pillow's decoders raise whatever they stumble over.

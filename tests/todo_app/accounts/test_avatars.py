@@ -217,3 +217,12 @@ def test_many_at_once_leave_one(app: Flask, person: Person) -> None:
     answers = at_once(app, *[(person, lambda own, b=body: put(own, own, b)) for body in bodies])
     assert statuses(answers) == [204] * 4
     assert stored(person).size == (256, 256)
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(acme: Company) -> None:
+    """Each scan is a few bytes, and has the whole picture gone through once more."""
+    body = picture("JPEG", (64, 64), progressive=True)
+    assert put(acme, acme, body, "image/jpeg").status_code == 204
+    last = body[body.rindex(b"\xff\xda") : -2]
+    bomb = body[:-2] + last * 60 + body[-2:]
+    assert assert_problem(put(acme, acme, bomb, "image/jpeg"), 422)["type"] == BAD

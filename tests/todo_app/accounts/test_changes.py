@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from tests.factories import PASSWORD, Company, mailed_token, mails_to, new_user, sign_in
-from tests.todo_app.helpers import assert_problem, at_once, statuses
+from tests.todo_app.helpers import assert_problem, at_once, inside, statuses
 from tests.todo_app.people import (
     STALE,
     entries_of,
@@ -19,6 +19,7 @@ from tests.todo_app.people import (
     some_email,
 )
 from todo_app.accounts import changes
+from todo_app.registration import resets
 
 NEW_PASSWORD = "another good one"
 
@@ -200,3 +201,18 @@ def test_the_account_limit_holds_when_two_come_at_once(
     role = acme.role_uuid("user")
     call = (acme, lambda own: own.post("/users/", new_user(some_email(), role)))
     assert statuses(at_once(app, call, call)) == [201, 409]
+
+
+@pytest.mark.parametrize("change", [{"password": NEW_PASSWORD}, {"is_active": False}])
+def test_a_code_in_a_mailbox_is_worth_nothing_after_an_administrators_change(
+    app: Flask, acme: Company, change: dict[str, Any]
+) -> None:
+    person = acme.add_person()
+    with inside(app, acme.slug):
+        resets.mail_token(person.email)
+    token = mailed_token(app, person.email)
+    assert acme.patch(f"/users/{person.uuid}", change).status_code == 200
+    assert acme.post(f"/users/{person.uuid}/reactivate").status_code == 200
+    body = {"password": "yet another good one"}
+    answer = acme.client.post(f"/auth/reset-password/{token}", json=body)
+    assert assert_problem(answer, 404)["type"] == "urn:todo:problem:invalid-token"

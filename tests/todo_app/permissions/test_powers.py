@@ -9,15 +9,19 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from tests.factories import Company, Person, new_user, sign_in, wait_until
 from tests.todo_app.helpers import assert_problem, at_once, inside, statuses
 from tests.todo_app.people import (
+    STALE,
     add_person,
     add_role,
     invite,
     is_revoked,
+    make_stale,
     person_who_may,
+    robot_of,
     some_email,
 )
 from todo_app.database import db
@@ -234,3 +238,30 @@ def test_the_last_of_three_master_admins_stays(
         person for person in left if person.get("/users/me").json["role"]["name"] == "master_admin"
     ]
     assert masters
+
+
+@pytest.mark.parametrize("role", ["master_admin", "admin"])
+def test_nobody_makes_an_administrator_without_the_password_shown_lately(
+    app: Flask, acme: Company, role: str
+) -> None:
+    """Else an open session, or an API token, would soon be an administrator with a password."""
+    role_uuid, plain = acme.role_uuid(role), acme.role_uuid("user")
+    robot = robot_of(acme)
+    make_stale(app, acme)
+    before = acme.get("/users/count").json
+
+    def ways(who: Person, role_uuid: str, role: str) -> list[TestResponse]:
+        line = f"Grace,Hopper,{some_email()},{role}"
+        csv = f"first_name,last_name,email,role\r\n{line}\r\n".encode()
+        return [
+            who.post("/users/", new_user(some_email(), role_uuid)),
+            who.post("/users/invitations/", {"email": some_email(), "role_uuid": role_uuid}),
+            who.call("POST", "/users/import", data=csv, content_type="text/csv"),
+        ]
+
+    for answer in ways(acme, role_uuid, role):
+        assert assert_problem(answer, 401)["type"] == STALE
+    for answer in ways(robot, role_uuid, role):
+        assert_problem(answer, 403)
+    assert acme.get("/users/count").json == before
+    assert statuses(ways(acme, plain, "user") + ways(robot, plain, "user")) == [201] * 6

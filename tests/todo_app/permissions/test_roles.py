@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from tests.factories import Company, Person
@@ -17,6 +18,7 @@ from tests.todo_app.helpers import (
     assert_problem,
     assert_unreadable,
     at_once,
+    inside,
     send_raw,
     statuses,
     version,
@@ -29,6 +31,8 @@ from tests.todo_app.people import (
     make_stale,
     records_of,
 )
+from todo_app.database import db
+from todo_app.invitations.models import Invitation
 from todo_app.permissions.models import ALL_PERMISSIONS, PERMISSIONS
 
 READS = [
@@ -417,3 +421,13 @@ def test_lone_surrogates_are_refused(company: Company, role: dict[str, Any]) -> 
     path = f"/permissions/{role['uuid']}"
     for body in ({"title": LONE_SURROGATE}, {"permissions": [LONE_SURROGATE]}):
         assert_unreadable(send_raw(company, "PATCH", path, body))
+
+
+def test_an_expired_invitation_keeps_no_role(app: Flask, acme: Company) -> None:
+    role = add_role(acme, *SOME)
+    invite(app, acme, role["uuid"])
+    with inside(app, acme.slug):
+        db.session.execute(sa.update(Invitation).values(expires_at=sa.func.now()))
+    assert acme.delete(f"/permissions/{role['uuid']}").status_code == 204
+    (invitation,) = acme.get("/users/invitations/").json["items"]
+    assert invitation["role"]["name"] == "read_only"

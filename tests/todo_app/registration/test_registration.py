@@ -276,3 +276,10 @@ def test_a_database_that_goes_away_in_the_middle_leaves_no_half_tenant(
     with app.app_context(), operations():
         assert db.session.scalar(sa.select(Tenant).where(Tenant.name == "Cut off")) is None
     assert client.post("/auth/register", json=body).status_code == 201
+
+
+@pytest.mark.parametrize("email", ["=?utf-8?q??=@example.com", "=?utf-8?q?boss?=@example.com"])
+def test_an_address_that_mail_programs_decode_is_none(client: FlaskClient, email: str) -> None:
+    body = registration("Acme", email)
+    errors = assert_problem(client.post("/auth/register", json=body), 422)["errors"]
+    assert errors["json"]["user"] == {"email": ["Not a valid email address."]}

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
-from tests.factories import PASSWORD, Company, sign_in
+from tests.factories import PASSWORD, Company, sign_in, wait_until
 from tests.todo_app.helpers import (
     LONE_SURROGATE,
     RAW_BODIES,
     assert_problem,
     assert_unreadable,
     at_once,
+    inside,
     send_raw,
     statuses,
 )
-from tests.todo_app.sessions.kit import NEW_PASSWORD, actions, log_in, outbox, stale
+from tests.todo_app.sessions.kit import NEW_PASSWORD, actions, enrol, log_in, outbox, stale
+from todo_app.accounts.service import get_user
+from todo_app.database import db
+from todo_app.hashing import BusyError
+from todo_app.permissions.models import Role
+from todo_app.sessions import service
+from todo_app.sessions.models import AccessToken, end_all_tokens
+from todo_app.tenancy import operations
 
 SIGNED_IN_ONLY = [
     ("/auth/step-up", {"password": PASSWORD}),
@@ -118,3 +130,69 @@ def test_bodies_that_cannot_be_read(
     company: Company, path: str, body: bytes, content_type: str, status: int
 ) -> None:
     assert_problem(send_raw(company, "POST", path, body, content_type), status)
+
+
+def test_a_changed_password_is_no_step_up_for_who_has_a_second_factor(
+    app: Flask, acme: Company
+) -> None:
+    """Nobody was asked for a code, and without one the factor cannot be switched off."""
+    enrol(acme)
+    stale(app, acme)
+    assert change(acme).status_code == 204
+    answer = acme.delete("/auth/two-factor")
+    assert assert_problem(answer, 401)["type"] == "urn:todo:problem:step-up-needed"
+
+
+def test_a_password_that_nobody_looked_at_is_no_failure(
+    acme: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object) -> None:
+        raise BusyError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "in_turn", busy)
+        assert [change(acme).status_code for _ in range(6)] == [503] * 6
+    assert change(acme).status_code == 204
+
+
+CHANGES_OF_ONESELF = [
+    ("POST", "/auth/password", {"current_password": PASSWORD, "password": NEW_PASSWORD}),
+    ("POST", "/auth/two-factor/confirm", {"code": "123456"}),
+    (
+        "POST",
+        "/auth/tokens",
+        {"name": "Late", "scopes": ["tasks:read"], "expires_at": "2027-01-01T00:00:00Z"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES_OF_ONESELF)
+@pytest.mark.parametrize("change", ["role", "deactivated"])
+def test_a_session_that_ends_meanwhile_changes_nothing(
+    app: Flask, acme: Company, method: str, path: str, body: Any, change: str
+) -> None:
+    """Above all, it leaves no API token that is good again when the person is reactivated."""
+    person = acme.add_person()
+    same = replace(person, client=app.test_client())
+    with ThreadPoolExecutor(1) as pool:
+        with inside(app, acme.slug):
+            user = get_user(uuid.UUID(person.uuid), for_update=True)
+            late = pool.submit(same.call, method, path, json=body)
+            wait_until(lambda: waiting(app), 10)
+            if change == "role":
+                reader = sa.select(Role).where(Role.name == "read_only")
+                user.role = db.session.scalars(reader).one()
+            else:
+                user.is_active = False
+            end_all_tokens(user.id)
+        assert_problem(late.result(), 401)
+    with inside(app, acme.slug):
+        tokens = sa.select(AccessToken.id).where(AccessToken.user_id == user.id)
+        assert db.session.scalars(tokens).all() == []
+
+
+def waiting(app: Flask) -> bool:
+    """Whether a statement waits for a row that somebody else has locked."""
+    found = "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
+    with app.app_context(), operations():
+        return bool(db.session.scalar(sa.text(found)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +17,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.factories import PASSWORD, Company, Person, sign_in
+from tests.factories import PASSWORD, Company, Person, sign_in, wait_until
 from tests.todo_app.helpers import (
     BAD_TEXTS,
     RAW_BODIES,
@@ -34,7 +36,10 @@ from tests.todo_app.sessions.kit import (
     require_two_factor,
     stale,
 )
+from todo_app.accounts.service import get_user
 from todo_app.database import db
+from todo_app.permissions.service import POWERS_LOCK
+from todo_app.tenancy import operations
 from todo_app.two_factor import service
 from todo_app.two_factor.models import RecoveryCode, TwoFactor
 from todo_app.two_factor.service import STEP_SECONDS
@@ -415,3 +420,26 @@ def test_bodies_that_cannot_be_read(
 ) -> None:
     answer = send_raw(company, "POST", "/auth/two-factor/confirm", body, content_type)
     assert_problem(answer, status)
+
+
+def test_who_is_deactivated_meanwhile_takes_no_factor_away(app: Flask, acme: Company) -> None:
+    admin, person = acme.add_person("admin"), acme.add_person()
+    enrol(person)
+    same = replace(admin, client=app.test_client())
+    path = f"/users/{person.uuid}/two-factor"
+    with ThreadPoolExecutor(1) as pool:
+        with inside(app, acme.slug):
+            here = sa.func.hashtext(sa.func.current_schema())
+            db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(POWERS_LOCK, here)))
+            late = pool.submit(same.delete, path)
+            wait_until(lambda: waiting(app), 10)
+            get_user(uuid.UUID(admin.uuid), for_update=True).is_active = False
+        assert_problem(late.result(), 401)
+    assert person.get("/auth/two-factor").json["is_on"]
+
+
+def waiting(app: Flask) -> bool:
+    """Whether somebody waits to use a power."""
+    found = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with app.app_context(), operations():
+        return bool(db.session.scalar(sa.text(found)))
