@@ -128,7 +128,7 @@ def list_members(connection: sa.Connection, live: str, incoming: str) -> None:
     """
     statement = sa.text(
         "WITH here AS (SELECT DISTINCT sha256(convert_to(lower(email), 'UTF8')) AS digest"
-        f"  FROM {quote_identifier(incoming)}.users WHERE deleted_at IS NULL),"
+        f"  FROM {quote_identifier(incoming)}.users WHERE deleted_at IS NULL AND is_verified),"
         " gone AS (DELETE FROM public.members AS m WHERE m.schema_name = :live"
         "  AND m.email_digest NOT IN (SELECT digest FROM here))"
         " INSERT INTO public.members (email_digest, schema_name) SELECT digest, :live FROM here"

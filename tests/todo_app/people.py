@@ -12,9 +12,11 @@ from flask import Flask
 
 from tests.factories import Company, Person, new_user, sign_in
 from tests.todo_app.helpers import inside
+from todo_app.accounts.service import get_user
 from todo_app.audit.models import AuditEntry
 from todo_app.database import db, transaction
 from todo_app.invitations.models import Invitation
+from todo_app.registration import members
 from todo_app.tenancy import operations
 
 STALE = "urn:todo:problem:step-up-needed"
@@ -123,3 +125,11 @@ def is_revoked(app: Flask, company: Company, invitation_uuid: str) -> bool:
             Invitation.uuid == uuid.UUID(invitation_uuid)
         )
         return db.session.scalars(found).one() is not None
+
+
+def prove(app: Flask, slug: str, user_uuid: str) -> None:
+    """Let a user have shown that the address is theirs."""
+    with inside(app, slug):
+        user = get_user(uuid.UUID(user_uuid))
+        user.is_verified = True
+        members.note(user.email)

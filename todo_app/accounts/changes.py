@@ -165,7 +165,6 @@ def _change_address(user: User, email: str) -> None:
     user.is_verified = False
     flush_unique_email()
     members.forget(old)
-    members.note(email)
     # What was mailed to the old address is good for nothing any more.
     one_time.forget(user.id, *PURPOSES)
     mailed = one_time.make(user.id, ADDRESS)

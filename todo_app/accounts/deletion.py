@@ -124,7 +124,8 @@ def reactivate_user(actor: CurrentUser, user_uuid: uuid.UUID, versions: Versions
     user.deleted_at = None
     user.is_active = True
     flush_unique_email()
-    members.note(user.email)
+    if user.is_verified:
+        members.note(user.email)
     record(actor, "user.reactivated", ("user", user.uuid))
     db.session.refresh(user)
     return user

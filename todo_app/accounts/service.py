@@ -26,7 +26,6 @@ from todo_app.permissions.service import (
     get_role,
     use_powers,
 )
-from todo_app.registration import members
 from todo_app.registration.limit import check_room
 from todo_app.sessions.models import AccessToken
 from todo_app.settings.service import defaults
@@ -280,7 +279,6 @@ def add_user_with_role(values: dict[str, Any], role_name: str) -> User:
     user = User(**columns, role=role)
     db.session.add(user)
     flush_unique_email()
-    members.note(user.email)
     db.session.refresh(user)
     return user
 

@@ -1,17 +1,17 @@
 """In which tenants an address may have an account: what log-in by address alone follows.
 
-Only digests of addresses are kept, apart from the tenants' own data. A tenant's role sees and
-changes its own rows alone.
+Only addresses that are proven stand here: else whoever administers one company could find out
+whether others know an address, and take its owner's log-in by address alone away. Only digests are
+kept, apart from the tenants' own data. A tenant's role sees and changes its own rows alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from todo_app.database import db
 from todo_app.registration.models import Member
@@ -29,14 +29,6 @@ def note(email: str) -> None:
     """Note that an address has an account in the current tenant."""
     row = {"email_digest": _digest(email), "schema_name": current_tenant().schema_name}
     db.session.connection().execute(_NOTE, row)
-
-
-def note_all(emails: Sequence[str]) -> None:
-    """Note that addresses have accounts in the current tenant, all in one statement."""
-    digests = sa.bindparam("digests", [_digest(email) for email in emails], type_=ARRAY(BYTEA))
-    rows = sa.select(sa.func.unnest(digests), sa.literal(current_tenant().schema_name))
-    columns = ["email_digest", "schema_name"]
-    db.session.execute(insert(Member).from_select(columns, rows).on_conflict_do_nothing())
 
 
 def forget(email: str) -> None:

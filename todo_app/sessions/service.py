@@ -233,7 +233,8 @@ def log_in(
         raise
     if new_hash:
         _replace_hash(user.id, new_hash)
-    members.note(email)
+    if user.is_verified:
+        members.note(email)
     attempt.succeeded(throttle.name_of(email, tenant))
     return session
 

@@ -17,7 +17,6 @@ from todo_app.audit.service import record
 from todo_app.database import db
 from todo_app.permissions.models import Role
 from todo_app.permissions.service import check_may_hand_out, use_powers
-from todo_app.registration import members
 from todo_app.registration.limit import check_room
 from todo_app.settings.service import defaults
 from todo_app.tenancy import CurrentUser, current_tenant
@@ -90,7 +89,6 @@ def import_users(
         _check_addresses(lines, report)
         report.raise_if_any()
         raise EmailTakenError from None
-    members.note_all([person["email"] for person in people])
     if notify_at is not None:
         _notify(people, notify_at)
     names = Counter(line.values["role"] for line in lines)

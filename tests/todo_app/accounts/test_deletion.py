@@ -17,6 +17,7 @@ from tests.todo_app.people import (
     STALE,
     make_stale,
     person_who_may,
+    prove,
     records_of,
     robot_of,
     some_email,
@@ -206,6 +207,7 @@ def test_who_was_deleted_before_can_be_erased(app: Flask, acme: Company) -> None
     assert_problem(acme.delete(path), 404)
     # Somebody else has the address by now, and keeps it.
     again = acme.post("/users/", new_user(person.email, acme.role_uuid("user")))
+    prove(app, acme.slug, again.json["uuid"])
     assert acme.delete(f"{path}?force=true").status_code == 204
     assert acme.get(f"/users/{again.json['uuid']}").json["email"] == person.email
     by_address = {"email": person.email, "password": PASSWORD}
@@ -255,6 +257,7 @@ def test_of_two_who_erase_somebody_at_once_one_does(
 
 def test_who_was_deleted_comes_back(app: Flask, acme: Company) -> None:
     person = acme.add_person()
+    prove(app, acme.slug, person.uuid)
     path = f"/users/{person.uuid}"
     before = acme.get(path).json
     acme.delete(path)

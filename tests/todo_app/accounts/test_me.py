@@ -24,6 +24,7 @@ from tests.todo_app.people import (
     add_role,
     make_stale,
     person_who_may,
+    prove,
     records_of,
     robot_of,
     some_email,
@@ -193,18 +194,22 @@ def test_what_was_mailed_to_the_old_address_is_worth_nothing(app: Flask, company
     assert person.get("/users/me").json["is_verified"] is False
 
 
-def test_log_in_by_address_alone_follows_the_address(company: Company) -> None:
+def test_log_in_by_address_alone_follows_the_address_once_it_is_proven(
+    app: Flask, company: Company
+) -> None:
     person = company.add_person()
+    prove(app, company.slug, person.uuid)
     new = some_email()
     person.patch("/users/me", {"email": new})
-    statuses_of = {
-        email: company.client.post(
-            "/auth/login", json={"email": email, "password": PASSWORD}
-        ).status_code
-        for email in (person.email, new)
-    }
-    assert statuses_of[new] == 200
-    assert statuses_of[person.email] != 200
+
+    def alone(email: str) -> int:
+        body = {"email": email, "password": PASSWORD}
+        return company.client.post("/auth/login", json=body).status_code
+
+    assert (alone(person.email), alone(new)) == (401, 401)
+    body = {"token": mailed_token(app, new), "password": PASSWORD}
+    assert company.client.post("/auth/first_run", json=body).status_code == 200
+    assert (alone(person.email), alone(new)) == (401, 200)
 
 
 def test_a_changed_role_is_seen_at_once(company: Company) -> None:

@@ -71,8 +71,14 @@ def test_the_password_is_always_verified_once(
     assert seen == ["wrong password"]
 
 
-def test_log_in_notes_where_the_address_has_an_account(acme: Company) -> None:
+def test_log_in_notes_where_a_proven_address_has_an_account(app: Flask, acme: Company) -> None:
+    """One that nobody has proven may be somebody else's, who must notice nothing."""
     person = acme.add_person()
+    assert log_in(person).status_code == 200
+    assert assert_problem(log_in(person, tenant=False), 401)["detail"] == UNCLEAR
+    with row_of(app, person) as user:
+        user.is_verified = True
+    assert log_in(person).status_code == 200
     assert log_in(person, tenant=False).status_code == 200
 
 
