@@ -33,6 +33,15 @@ CHECKS = [
 ]
 
 
+AWAY = [check for check in CHECKS if check is not not_a_server_error]
+"""For an answer that says, as it should, that no worker runs: it may meet another test's run."""
+
+
+def is_without_worker(answer: Any) -> bool:
+    """Whether an operation could not begin because nobody would do its work."""
+    return bool(answer.status_code == 503 and answer.json()["type"] == "urn:todo:problem:no-worker")
+
+
 @pytest.fixture(scope="session")
 def fuzzed(app: Flask) -> Company:
     """A company that takes all the nonsense."""
@@ -73,7 +82,9 @@ def _try(operation: Any, fuzzed: Company, operator: str, seen: Counter[int]) -> 
             token = sign_in(person.client, person.slug, person.email).token
         # What schemathesis makes up for this header names no tenant.
         headers = {"Authorization": f"Bearer {token}", "tenant": fuzzed.slug}
-        status = case.call_and_validate(headers=headers, checks=CHECKS).status_code
+        answer = case.call(headers=headers)
+        case.validate_response(answer, checks=AWAY if is_without_worker(answer) else CHECKS)
+        status = answer.status_code
         assert status != 401 or operation.path in CHECKS_PASSWORDS
         seen[status] += 1
 
