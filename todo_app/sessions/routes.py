@@ -13,8 +13,9 @@ from todo_app.errors import PROBLEM_TYPE, NotFoundError
 from todo_app.hashing import place
 from todo_app.limits import limit_by_address
 from todo_app.schemas import ProblemSchema
-from todo_app.sessions import schemas, service
+from todo_app.sessions import own_password, schemas, service
 from todo_app.sessions import tokens as api_tokens
+from todo_app.sessions.signing_in import FAILURES, log_in, note_failure, tenant_of
 from todo_app.tenancy import TenantScope
 
 sessions = Blueprint("sessions", __name__, url_prefix="/auth", description="Signing in and out")
@@ -49,14 +50,14 @@ def login(data: dict[str, Any]) -> service.Session:
     try:
         with place():
             if not tenant_named:
-                only = service.tenant_of(data["email"], data["password"])
+                only = tenant_of(data["email"], data["password"])
                 set_scope(TenantScope(only, "schema_name"))
             with transaction():
-                return service.log_in(**data, tenant_named=tenant_named)
-    except service.FAILURES as error:
+                return log_in(**data, tenant_named=tenant_named)
+    except FAILURES as error:
         if tenant_named:
             with transaction():
-                service.note_failure(data["email"], error.code)
+                note_failure(data["email"], error.code)
         raise
 
 
@@ -122,7 +123,7 @@ def step_up(data: dict[str, Any]) -> None:
     """
     data.setdefault("code", None)
     with transaction():
-        service.step_up(current_user(), **data)
+        own_password.step_up(current_user(), **data)
 
 
 @sessions.route("/password", methods=["POST"], guard=SignedIn(), keeps_answer=False)
@@ -135,7 +136,7 @@ def change_password(data: dict[str, Any]) -> None:
     All other sessions end; API tokens stay. A mail tells of it.
     """
     with transaction():
-        service.change_own_password(current_user(), **data)
+        own_password.change_own_password(current_user(), **data)
 
 
 @tokens.route("/", guard=SignedIn())

@@ -14,10 +14,11 @@ from tests.factories import PASSWORD, Company, new_user, register
 from tests.todo_app.helpers import assert_problem, inside
 from tests.todo_app.sessions.kit import actions, log_in, row_of
 from todo_app import hashing
+from todo_app.accounts.passwords import verify_password
 from todo_app.audit.models import AuditEntry
 from todo_app.database import db
 from todo_app.registration.models import ACTIVATION, OneTimeToken
-from todo_app.sessions import service
+from todo_app.sessions import signing_in
 
 UNCLEAR = "Email address or password is wrong, or the tenant has to be named."
 
@@ -60,13 +61,12 @@ def test_the_password_is_always_verified_once(
         globex.post("/users/", new_user(email, globex.role_uuid("user")))
         assert log_in(globex, email=email).status_code == 200
     seen = []
-    verify = service.verify_password
 
     def count(password_hash: str | None, password: str) -> bool:
         seen.append(password)
-        return verify(password_hash, password)
+        return verify_password(password_hash, password)
 
-    monkeypatch.setattr(service, "verify_password", count)
+    monkeypatch.setattr(signing_in, "verify_password", count)
     assert_problem(log_in(acme, "wrong password", email=email, tenant=False), 401)
     assert seen == ["wrong password"]
 

@@ -16,7 +16,8 @@ from tests.todo_app.sessions.kit import log_in
 from todo_app.accounts import service
 from todo_app.accounts.passwords import hash_password, verify_password
 from todo_app.database import OPS_BIND, db, transaction
-from todo_app.sessions import service as sessions
+from todo_app.sessions import signing_in
+from todo_app.sessions.service import Session, begin_session
 from todo_app.tenancy import tenant_scope
 from todo_app.two_factor.models import TwoFactor
 
@@ -40,7 +41,7 @@ def test_a_log_in_that_overlaps_a_change_gets_no_session(
             )
         return verify_password(password_hash, password)
 
-    monkeypatch.setattr(sessions, "verify_password", verify_while_it_changes)
+    monkeypatch.setattr(signing_in, "verify_password", verify_while_it_changes)
     credentials = {"email": person.email, "password": PASSWORD}
     answer = acme.client.post("/auth/login", json=credentials, headers={"tenant": acme.slug})
     assert answer.status_code == 401
@@ -56,7 +57,7 @@ def test_a_log_in_that_overlaps_a_second_factor_is_asked_for_its_code(
             db.session.add(factor)
         return verify_password(password_hash, password)
 
-    monkeypatch.setattr(sessions, "verify_password", verify_while_it_is_set_up)
+    monkeypatch.setattr(signing_in, "verify_password", verify_while_it_is_set_up)
     assert log_in(acme).json["type"] == "urn:todo:problem:second-factor-needed"
 
 
@@ -65,10 +66,10 @@ def test_a_second_factor_waits_for_a_log_in_and_ends_its_session(
 ) -> None:
     """The log-in has found no factor and not committed yet: its session must not outlive that."""
     code = pyotp.TOTP(acme.post("/auth/two-factor").json["secret"]).now()
-    begin, confirmed = sessions.begin_session, []
+    confirmed = []
 
-    def begin_while_it_is_confirmed(user_id: int, **options: bool) -> sessions.Session:
-        session = begin(user_id, **options)
+    def begin_while_it_is_confirmed(user_id: int, **options: bool) -> Session:
+        session = begin_session(user_id, **options)
         own = replace(acme, client=app.test_client())
         thread = Thread(
             target=lambda: confirmed.append(own.post("/auth/two-factor/confirm", {"code": code}))
@@ -79,7 +80,7 @@ def test_a_second_factor_waits_for_a_log_in_and_ends_its_session(
         confirmed.append(thread)
         return session
 
-    monkeypatch.setattr(sessions, "begin_session", begin_while_it_is_confirmed)
+    monkeypatch.setattr(signing_in, "begin_session", begin_while_it_is_confirmed)
     answer = log_in(acme)
     confirmed[0].join(10)
     assert (answer.status_code, confirmed[1].status_code) == (200, 200)

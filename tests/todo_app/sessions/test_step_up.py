@@ -27,7 +27,7 @@ from todo_app.accounts.service import get_user
 from todo_app.database import db
 from todo_app.hashing import BusyError
 from todo_app.permissions.models import Role
-from todo_app.sessions import service
+from todo_app.sessions import own_password
 from todo_app.sessions.models import AccessToken, end_all_tokens
 from todo_app.tenancy import operations
 
@@ -150,7 +150,7 @@ def test_a_password_that_nobody_looked_at_is_no_failure(
         raise BusyError
 
     with monkeypatch.context() as patch:
-        patch.setattr(service, "in_turn", busy)
+        patch.setattr(own_password, "in_turn", busy)
         assert [change(acme).status_code for _ in range(6)] == [503] * 6
     assert change(acme).status_code == 204
 
