@@ -40,16 +40,20 @@ def connect() -> Iterator[sa.Connection]:
         yield given
         return
     with db.engines[OPS_BIND].connect() as connection:
-        # It is closed in the end, not pooled: its search_path, timeout and lock must not live on.
-        connection.detach()
-        connection.execute(BOUND_WAITING)
-        if (
-            history == TENANT
-            and not connection.execute(LOCK_SCHEMA, {"schema": find_schema(connection)}).scalar()
-        ):
-            raise CommandError("another operation works on this tenant")
-        connection.commit()
-        yield connection
+        try:
+            connection.execute(BOUND_WAITING)
+            if (
+                history == TENANT
+                and not connection.execute(
+                    LOCK_SCHEMA, {"schema": find_schema(connection)}
+                ).scalar()
+            ):
+                raise CommandError("another operation works on this tenant")
+            connection.commit()
+            yield connection
+        finally:
+            # It is closed, not pooled: its search_path, timeout and lock must not live on.
+            connection.invalidate()
 
 
 def find_schema(connection: sa.Connection) -> str:
