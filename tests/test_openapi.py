@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import schemathesis
+import sqlalchemy as sa
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import (
@@ -18,6 +20,9 @@ from schemathesis.checks import (
 )
 
 from tests.factories import Company, register, sign_in
+from todo_app.database import db
+from todo_app.tenancy import operations
+from todo_app.tenants.models import Tenant
 
 EXAMPLES = 20
 
@@ -51,6 +56,23 @@ def fuzzed(app: Flask) -> Company:
     return company
 
 
+@pytest.fixture
+def dropped_again(app: Flask, fuzzed: Company) -> Iterator[None]:
+    """Whatever tenants a test makes are gone after it: they have names that others want."""
+
+    def slugs() -> set[str]:
+        with app.app_context(), operations():
+            return set(db.session.scalars(sa.select(Tenant.slug)))
+
+    before = slugs()
+    yield
+    for slug in slugs() - before:
+        arguments = ["tenants", "drop", slug, "--confirm", slug]
+        dropped = app.test_cli_runner().invoke(args=arguments)
+        assert dropped.exit_code == 0, dropped.output
+
+
+@pytest.mark.usefixtures("dropped_again")
 def test_every_answer_is_one_that_the_document_allows(
     app: Flask, fuzzed: Company, operator: str, subtests: pytest.Subtests
 ) -> None:
