@@ -11,7 +11,7 @@ FROM python:3.11-slim-trixie
 
 # A number, so that a cluster can see that it is not root.
 RUN useradd --uid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin todo \
-    && install --directory --owner=todo /app/var /app/var/mail
+    && install --directory --owner=todo /app/var /app/var/attachments /app/var/backups /app/var/mail
 
 WORKDIR /app
 COPY --from=build /opt/venv /opt/venv

@@ -76,6 +76,11 @@ beat_schedule = {
         "schedule": timedelta(seconds=5),
         "options": {"expires": 30},
     },
+    "send-webhooks": {
+        "task": "ops.delivery.tasks.send_webhooks",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 30},
+    },
     "keep-spare-schemas": {
         "task": "ops.tenants.tasks.keep_spares",
         "schedule": timedelta(minutes=1),
@@ -108,6 +113,10 @@ beat_schedule = {
     "keep-tenants-tidy": {
         "task": "ops.upkeep.tasks.begin",
         "schedule": crontab(hour="2", minute="37"),
+    },
+    "sweep-files": {
+        "task": "ops.upkeep.tasks.sweep_files",
+        "schedule": crontab(hour="5", minute="47"),
     },
     "close-backup-sets": {
         "task": "ops.backups.tasks.close",

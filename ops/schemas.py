@@ -44,11 +44,11 @@ class TenantSchema(Schema):
         metadata={"description": "Revisions behind the newest.", "example": 0},
     )
     check = ma.fields.Nested(CheckSchema, required=True, allow_none=True)
-    tax_id = ma.fields.String(required=True, allow_none=True)
-    street = ma.fields.String(required=True, allow_none=True)
-    postal_code = ma.fields.String(required=True, allow_none=True)
-    city = ma.fields.String(required=True, allow_none=True)
-    country = ma.fields.String(required=True, allow_none=True)
+    tax_id = ma.fields.String(required=True, allow_none=True, metadata={"example": "PL5260250274"})
+    street = ma.fields.String(required=True, allow_none=True, metadata={"example": "Nowy Świat 1"})
+    postal_code = ma.fields.String(required=True, allow_none=True, metadata={"example": "00-001"})
+    city = ma.fields.String(required=True, allow_none=True, metadata={"example": "Warsaw"})
+    country = ma.fields.String(required=True, allow_none=True, metadata={"example": "Poland"})
     account_limit = ma.fields.Integer(required=True, allow_none=True, metadata={"example": 50})
     created_at = Time(required=True)
     updated_at = Time(required=True)
@@ -62,11 +62,11 @@ class TenantChangeSchema(Schema):
     host = String(
         allow_none=True, min_length=1, max_length=253, metadata={"example": "todo.acme.com"}
     )
-    tax_id = String(allow_none=True, max_length=50)
-    street = String(allow_none=True, max_length=200)
-    postal_code = String(allow_none=True, max_length=20)
-    city = String(allow_none=True, max_length=100)
-    country = String(allow_none=True, max_length=100)
+    tax_id = String(allow_none=True, max_length=50, metadata={"example": "PL5260250274"})
+    street = String(allow_none=True, max_length=200, metadata={"example": "Nowy Świat 1"})
+    postal_code = String(allow_none=True, max_length=20, metadata={"example": "00-001"})
+    city = String(allow_none=True, max_length=100, metadata={"example": "Warsaw"})
+    country = String(allow_none=True, max_length=100, metadata={"example": "Poland"})
     account_limit = ma.fields.Integer(
         strict=True,
         allow_none=True,
@@ -144,5 +144,8 @@ class PlanSchema(Schema):
         keys=ma.fields.String(),
         values=ma.fields.String(),
         required=True,
-        metadata={"description": "By the revision that tenants start from, what one of them gets."},
+        metadata={
+            "description": "By the revision that tenants start from, what one of them gets.",
+            "example": {"0002": "ALTER TABLE tasks ADD COLUMN estimate bigint;"},
+        },
     )

@@ -81,6 +81,7 @@ def app(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Flask:
         settings,
         mail_dir=tmp_path_factory.mktemp("mail"),
         backup_url=tmp_path_factory.mktemp("backups").as_uri(),
+        attachments_url=tmp_path_factory.mktemp("attachments").as_uri(),
         backup_recipients=(recipient,),
         backup_identity=identity.decode(),
     )

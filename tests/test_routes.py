@@ -29,6 +29,7 @@ OPEN_ROUTES = {
     ("POST", "/auth/reset-password/{key}"),
     ("GET", "/auth/verify/{token}"),
     ("POST", "/users/invitations/accept"),
+    ("GET", "/feeds/{secret}.ics"),
 }
 """What anybody may call: written out, so that opening one more is a decision."""
 
@@ -47,6 +48,20 @@ OUTSIDE_THE_DOCUMENT = {
     "/openapi.json",
 }
 
+NEEDED: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/lists/{list_uuid}/sections"): {"title": "Section"},
+    ("POST", "/lists/{list_uuid}/fields"): {"name": "Field", "kind": "text"},
+    ("PUT", "/lists/{list_uuid}/members/users/{user_uuid}"): {"access": "read"},
+    ("PUT", "/lists/{list_uuid}/members/groups/{group_uuid}"): {"access": "read"},
+    ("POST", "/tags/{tag_uuid}/merge"): {"into_uuid": str(uuid.uuid4())},
+    ("POST", "/tasks/{task_uuid}/relations"): {"kind": "blocks", "other_uuid": str(uuid.uuid4())},
+    ("POST", "/tasks/{task_uuid}/time-entries"): {
+        "started_at": "2026-03-01T09:00:00Z",
+        "ended_at": "2026-03-01T10:00:00Z",
+    },
+    ("POST", "/webhooks/{webhook_uuid}/replay"): {"since": "2026-03-01T09:00:00Z"},
+}
+"""Of the operations with an id in their path, the bodies that are not empty."""
 
 PARAMETER = re.compile(r"\{(\w+)\}")
 
@@ -163,6 +178,10 @@ def things_of(company: Company) -> dict[str, str]:
         return str(answer.json["uuid"])
 
     todo_list = made("/lists/", {"title": "List"})
+    task = made("/tasks/", {"title": "Task", "list_uuid": todo_list})
+    attachment = made(f"/tasks/{task}/attachments?name=a.txt", {})
+    other = made("/tasks/", {"title": "Other", "list_uuid": todo_list})
+    spent = NEEDED["POST", "/tasks/{task_uuid}/time-entries"]
     person = company.add_person()
     avatar = f"/users/{person.uuid}/avatar"
     company.call("PUT", avatar, data=picture(), content_type="image/png")
@@ -170,15 +189,34 @@ def things_of(company: Company) -> dict[str, str]:
     invitation = {"email": f"{number}@example.com", "role_uuid": user_role}
     sign_in(company.client, company.slug, company.email)
     sessions = company.get("/auth/sessions").json["items"]
+    feeds = company.get("/feeds/").json["items"]
+    tokens = company.get("/auth/tokens/").json["items"]
+    webhooks = company.get("/webhooks/").json["items"]
+    to = {"url": "https://hooks.example.com/", "events": ["*"]}
+    webhook = next((each["uuid"] for each in webhooks), None) or made("/webhooks/", to)
     return {
         "list_uuid": todo_list,
-        "task_uuid": made("/tasks/", {"title": "Task", "list_uuid": todo_list}),
+        "section_uuid": made(f"/lists/{todo_list}/sections", {"title": "Section"}),
+        "field_uuid": made(f"/lists/{todo_list}/fields", {"name": "Field", "kind": "text"}),
+        "tag_uuid": made("/tags/", {"name": number}),
+        "filter_uuid": made("/filters/", {"title": number, "filter": "status = new"}),
+        "task_uuid": task,
+        "relation_uuid": made(f"/tasks/{task}/relations", {"kind": "relates", "other_uuid": other}),
+        "entry_uuid": made(f"/tasks/{task}/time-entries", spent),
+        "attachment_uuid": attachment,
+        "comment_uuid": made("/comments/", {"task_uuid": task, "text": "Comment"}),
+        "reminder_uuid": made("/reminders/", {"task_uuid": task, "seconds_before": 60}),
         "user_uuid": person.uuid,
         "group_uuid": made("/groups/", {"name": number}),
         "role_uuid": made("/permissions/", {"title": number, "permissions": ["tasks:read"]}),
         "invitation_uuid": made("/users/invitations/", invitation),
         "session_uuid": next(s["uuid"] for s in sessions if not s["is_current"]),
-        "token_uuid": api_token(company, ["tasks:read"])["uuid"],
+        # There are only so many.
+        "feed_uuid": next((feed["uuid"] for feed in feeds), None) or made("/feeds/", {}),
+        "token_uuid": next((token["uuid"] for token in tokens), None)
+        or api_token(company, ["tasks:read"])["uuid"],
+        "webhook_uuid": webhook,
+        "delivery_uuid": made(f"/webhooks/{webhook}/test", {}),
     }
 
 
@@ -186,7 +224,9 @@ def body_of(operation: Operation) -> dict[str, Any]:
     """What the test client sends with it."""
     if operation.method == "PUT" and operation.path.endswith("/avatar"):
         return {"data": picture(), "content_type": "image/png"}
-    return {"json": {}} if operation.method in ("POST", "PATCH", "PUT") else {}
+    if operation.method not in ("POST", "PATCH", "PUT"):
+        return {}
+    return {"json": NEEDED.get((operation.method, operation.path), {})}
 
 
 def picture() -> bytes:

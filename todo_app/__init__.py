@@ -14,24 +14,42 @@ from flask_smorest import Api
 from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from todo_app import auth, database, errors, histories, limits, logs, metrics
+from todo_app import auth, database, errors, examples, histories, limits, logs, metrics
 from todo_app.accounts import routes as accounts
+from todo_app.activity import routes as activity
 from todo_app.audit import routes as audit
+from todo_app.bulk import routes as bulk
+from todo_app.comments import routes as comments
 from todo_app.config import Settings
 from todo_app.database import db
 from todo_app.errors import AppError
 from todo_app.extensions import migrate
+from todo_app.feeds import routes as feeds
+from todo_app.fields import routes as fields
+from todo_app.files import routes as files
+from todo_app.filters import routes as filters
 from todo_app.groups import routes as groups
 from todo_app.health import health
 from todo_app.invitations import routes as invitations
 from todo_app.line import Line, reading_aside
+from todo_app.lists import routes as lists
 from todo_app.permissions import routes as permissions
 from todo_app.registration import routes as registration
+from todo_app.relations import routes as relations
+from todo_app.reminders import routes as reminders
+from todo_app.sections import routes as sections
 from todo_app.sessions import routes as sessions
 from todo_app.settings import routes as settings_
+from todo_app.shares import routes as shares
+from todo_app.statistics import routes as statistics
+from todo_app.sync import routes as sync
+from todo_app.tags import routes as tags
+from todo_app.time_entries import routes as time_entries
 from todo_app.todos import routes as todos
 from todo_app.transfer import routes as transfer
+from todo_app.trash import routes as trash
 from todo_app.two_factor import routes as two_factor
+from todo_app.webhooks import routes as webhooks
 
 VERSION = "0.1.0"
 
@@ -46,10 +64,32 @@ BLUEPRINTS = (
     permissions.permissions,
     groups.groups,
     transfer.users,
+    transfer.lists,
+    transfer.tasks,
     settings_.settings,
     audit.audit,
-    todos.lists,
+    lists.lists,
+    sections.sections,
+    shares.shares,
+    fields.fields,
+    tags.tags,
     todos.tasks,
+    bulk.bulk,
+    relations.relations,
+    time_entries.time_entries,
+    time_entries.own_time,
+    files.attachments,
+    files.files,
+    trash.trash,
+    comments.comments,
+    reminders.reminders,
+    filters.filters,
+    activity.activity,
+    activity.task_activity,
+    statistics.statistics,
+    sync.sync,
+    feeds.feeds,
+    webhooks.webhooks,
 )
 
 SECURITY_SCHEMES = {
@@ -59,8 +99,10 @@ SECURITY_SCHEMES = {
 }
 
 EXPOSED_HEADERS = [
+    "Accept-Ranges",
     "Content-Disposition",
     "Content-Language",
+    "Content-Range",
     "ETag",
     "RateLimit-Limit",
     "RateLimit-Remaining",
@@ -190,6 +232,7 @@ def register_blueprints(app: Flask, settings: Settings) -> None:
     api = Api(app)
     app.extensions["api"] = api
     api.DEFAULT_ERROR_RESPONSE_NAME = None
+    examples.init_api(api)
     # flask-smorest brings a renderer of its own; `errors` is the only one here.
     errors.init_app(app)
     for name, description in SECURITY_SCHEMES.items():
@@ -219,7 +262,9 @@ def init_headers(app: Flask, settings: Settings) -> None:
     @app.after_request
     def add_headers(response: Response) -> Response:
         is_page = request.path.startswith("/docs")
-        response.headers.extend(DOCUMENTATION_HEADERS if is_page else API_HEADERS)
+        for name, value in DOCUMENTATION_HEADERS if is_page else API_HEADERS:
+            # A view may know better, as of a file that is sent.
+            response.headers.setdefault(name, value)
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         return response

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
-from typing import Any
+from typing import Any, Protocol
 
 import flask_smorest
 import marshmallow as ma
 import orjson
-from flask import Response, request
+from flask import Response, g, request
 from flask.typing import ResponseReturnValue
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
@@ -23,10 +24,20 @@ from werkzeug.http import quote_etag
 
 from todo_app.auth import Guard
 from todo_app.errors import PROBLEM_TYPE
+from todo_app.examples import path_parameters
 from todo_app.idempotency import KEY_PARAMETER, idempotent
 from todo_app.schemas import ProblemSchema
 
 View = Callable[..., Any]
+
+
+class Received(Protocol):
+    """A body that has been read."""
+
+    sha256: str
+
+
+Receiver = Callable[..., AbstractContextManager[Received]]
 
 MAX_VERSION_DIGITS = 10
 """Versions are numbers of 32 bits; Python refuses to read endless ones."""
@@ -92,6 +103,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         keeps_answer: bool | None = None,
         versioned: bool | None = None,
         max_body_bytes: int | None = None,
+        receive: Receiver | None = None,
         **options: Any,
     ) -> Callable[[View], View]:
         """Register a view.
@@ -103,6 +115,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             keeps_answer: whether Idempotency-Key is obeyed; by default for POST with a token.
             versioned: whether If-Match is; by default for PATCH and DELETE.
             max_body_bytes: largest body, where it may be larger than others.
+            receive: reads a body that is too long for memory, ahead of every transaction. It is
+                called with the arguments of the path, and the view gets what it yields as `body`.
             options: further options of Flask and flask-smorest.
         """
 
@@ -113,6 +127,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         def decorator(view: View) -> View:
             outer = idempotent(view) if keeps_answer else _copy(view)
+            if receive is not None:
+                outer = _receiving(outer, receive)
             if max_body_bytes is not None:
                 outer = _with_room(outer, max_body_bytes)
             outer.guard = guard  # type: ignore[attr-defined]
@@ -124,6 +140,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
                 parameters.append(IF_MATCH_PARAMETER)
                 errors.add(412)
             _document(outer, guard, errors, parameters)
+            options.setdefault("parameters", path_parameters(rule))
             self.add_url_rule(rule, view.__name__, outer, methods=list(methods), **options)
             return view
 
@@ -224,6 +241,17 @@ def _with_room(view: View, max_body_bytes: int) -> View:
     return wrapper
 
 
+def _receiving(view: View, receive: Receiver) -> View:
+    @wraps(view)
+    def wrapper(**kwargs: Any) -> Any:
+        with receive(**kwargs) as body:
+            # By which `idempotent` tells it from others.
+            g.body_digest = body.sha256
+            return view(**kwargs, body=body)
+
+    return wrapper
+
+
 def _errors(guard: Guard, methods: Sequence[str], rule: str) -> set[int]:
     """The errors that any route of this kind can answer."""
     errors = {400, 429, 500, 503}
@@ -255,7 +283,8 @@ def _document(view: Any, guard: Guard, errors: set[int], parameters: list[dict[s
                 "content_type": PROBLEM_TYPE,
             }
         ]
-    about: dict[str, Any] = {"security": guard.security}
+    # Programs that make clients call their functions so.
+    about: dict[str, Any] = {"operationId": view.__name__, "security": guard.security}
     permission = getattr(guard, "permission", None)
     if permission:
         about["x-permission"] = permission

@@ -18,11 +18,16 @@ AT_LEAST_ONE = (
     "pool_timeout",
     "pool_max_schemas",
     "max_body_bytes",
+    "attachment_max_bytes",
     "upgrade_lock_timeout",
+    "keep_deliveries_days",
     "keep_runs_days",
+    "keep_trash_days",
 )
 NOT_NEGATIVE = (
     "account_limit",
+    "attachments_keep_days",
+    "attachments_quota",
     "backup_drills",
     "backup_spread_seconds",
     "keep_daily",
@@ -98,8 +103,12 @@ class Settings:
     """Years of which the last archive is kept."""
     restore_keep_days: int = 7
     """Days that the schema which a restore has replaced is kept for `undo`."""
+    keep_deliveries_days: int = 30
+    """Days after which the log of what webhooks were sent forgets a message that has ended."""
     keep_runs_days: int = 90
     """Days after which the ledger forgets a run that has ended."""
+    keep_trash_days: int = 30
+    """Days after which what is in a tenant's trash is deleted for good."""
     metrics_token: str = field(default="", repr=False)
     """Bearer token that `/metrics` asks for; without one there is no `/metrics`."""
     worker_metrics_port: int = 0
@@ -113,13 +122,23 @@ class Settings:
     mail_from: str = "todo@localhost"
     """Sender of all mails."""
     public_url: str = "http://127.0.0.1:8000"
-    """How clients reach the API; written into mails."""
+    """How clients reach the API; written into mails, and into the addresses of calendars."""
     cors_origins: tuple[str, ...] = ()
     """Origins of browsers that may call the API; empty allows none."""
     trusted_proxies: int = 0
     """How many proxies stand before the API: so many X-Forwarded-* values are believed."""
     max_body_bytes: int = 1024 * 1024
     """Largest request body that is read."""
+    attachments_url: str = ""
+    """Where the files of tasks are kept, as `backup_url` says it; empty for no files at all."""
+    attachment_max_bytes: int = 25 * 1024 * 1024
+    """Largest file that is taken."""
+    attachments_quota: int = 1024**3
+    """Bytes that the files of a tenant may have together; 0 for any number."""
+    attachments_keep_days: int = 30
+    """Days that the content of a file is kept after nothing refers to it any more."""
+    backup_files: bool = True
+    """Whether archives have the files of tasks in them; they only name them otherwise."""
     auth_rate_limit: str = "30 per minute"
     """Requests to `/auth` allowed from one address; empty switches the limit off."""
     tenant_rate_limit: str = "12000 per minute"
@@ -127,8 +146,8 @@ class Settings:
     account_limit: int = 0
     """People that a tenant may have, where it has no limit of its own; 0 for any number."""
     secrets_keys: tuple[str, ...] = field(default=(), repr=False)
-    """Fernet keys (32 bytes, URL-safe base64) that encrypt the secrets of second factors. The first
-    encrypts, all decrypt: put a new one in front to replace an old one."""
+    """Fernet keys (32 bytes, URL-safe base64) that encrypt the secrets of second factors and
+    of webhooks. The first encrypts, all decrypt: put a new one in front to replace an old one."""
     required_revision: str = ""
     """Oldest tenant revision that is served; empty takes the code's own bound."""
     log_level: str = "INFO"
@@ -187,6 +206,8 @@ class Settings:
                 raise ConfigError(
                     "SECRETS_KEYS must be Fernet keys: 32 bytes in URL-safe base64, with commas"
                 )
+        if self.attachments_url and self.attachments_url.rstrip("/") == self.backup_url.rstrip("/"):
+            raise ConfigError("ATTACHMENTS_URL must not be BACKUP_URL: each has files of its own")
         if self.log_format not in ("json", "console"):
             raise ConfigError("LOG_FORMAT must be json or console")
         for name in ("database_url", "ops_database_url"):

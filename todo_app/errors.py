@@ -219,3 +219,8 @@ def init_app(app: Flask) -> None:
         StaleDataError, lambda _: _render_app_error(PreconditionFailedError())
     )
     app.register_error_handler(Exception, _render_unexpected)
+
+
+def as_problem(error: AppError | None) -> Any:
+    """The problem document of an error that is a part of an answer; None for none."""
+    return error and problem(error.status, error.code, error.detail, error.errors).get_json()

@@ -16,7 +16,7 @@ from flask import Flask, Response, g, request
 from todo_app.config import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
-_SECRET_PATHS = ("/auth/verify/", "/auth/reset-password/")
+_SECRET_PATHS = ("/auth/verify/", "/auth/reset-password/", "/feeds/")
 """Paths whose last part is a secret, or somebody's address."""
 
 

@@ -6,7 +6,7 @@ that no name can become a part of a text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -87,6 +87,30 @@ MAILS = {
         "{company} has made an account for you at {url}. Ask there for a mail to set your password,"
         " with this address and the tenant {tenant}.\n",
     ),
+    "changes": Mail(
+        "News from {company}",
+        "Hello {name},\n\n"
+        "{lines}\n\n"
+        "What you are told of, and when, you set yourself, at {company}: your notification level"
+        " and quiet hours.\n",
+    ),
+    "reminder": Mail(
+        "Reminder: {task}",
+        "Hello {name},\n\nyou wanted to be reminded of this task of {company}:\n\n{lines}\n",
+    ),
+    "webhook_failing": Mail(
+        "A webhook of {company} was switched off",
+        "Hello {name},\n\n"
+        "For three days nothing could be delivered to the webhook {url} of {company}, so it was"
+        " switched off. Its log says why. When its receiver works again, switch it on, and replay"
+        " what it has missed.\n",
+    ),
+    "webhook_gone": Mail(
+        "A webhook of {company} has unsubscribed",
+        "Hello {name},\n\n"
+        "The receiver of the webhook {url} of {company} has answered that it wants no more (410),"
+        " so it was switched off.\n",
+    ),
 }
 """By name. What mailed secrets are good for, they are once, and not for long."""
 
@@ -113,7 +137,7 @@ class Recipient(NamedTuple):
     to: str
     language: str
     timezone: str
-    values: Mapping[str, str | datetime]
+    values: Mapping[str, str | datetime | Sequence[str]]
 
 
 def send_all(recipients: Iterable[Recipient]) -> None:
@@ -124,10 +148,7 @@ def send_all(recipients: Iterable[Recipient]) -> None:
 def _written(recipient: Recipient) -> dict[str, str]:
     mail, language = MAILS[recipient.mail], recipient.language
     values = {
-        name: format_time(value, language, recipient.timezone)
-        if isinstance(value, datetime)
-        # A name of many lines would be a text of its own.
-        else " ".join(value.split())
+        name: _filled_in(value, language, recipient.timezone)
         for name, value in recipient.values.items()
     }
     return {
@@ -135,3 +156,11 @@ def _written(recipient: Recipient) -> dict[str, str]:
         "subject": translate(mail.subject, language).format_map(values),
         "text": translate(mail.text, language).format_map(values),
     }
+
+
+def _filled_in(value: str | datetime | Sequence[str], language: str, timezone: str) -> str:
+    if isinstance(value, datetime):
+        return format_time(value, language, timezone)
+    # A name of many lines would be a text of its own.
+    lines = [value] if isinstance(value, str) else value
+    return "\n".join(" ".join(line.split()) for line in lines)

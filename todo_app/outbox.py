@@ -15,6 +15,10 @@ MAIL = "mail"
 PASSWORD_RESET = "password_reset"  # noqa: S105 (a kind of message)
 """Somebody asked for a mail to set a new password. Whether there is such a user is looked up when
 this is delivered, so that the answer to the request cannot tell, not even by its time."""
+WEBHOOKS = "webhooks"
+"""A tenant has something to send to webhooks; the messages themselves are its own."""
+NOTICES = "notices"
+"""A tenant has people to tell of changes, or to remind; whom, and of what, is its own."""
 
 
 class OutboxMessage(Base):
@@ -72,12 +76,21 @@ def _mail(to: str, subject: str, text: str) -> dict[str, str]:
     return {"to": to, "subject": " ".join(subject.split()), "text": text}
 
 
-def put(kind: str, payload: dict[str, Any]) -> None:
+def put(kind: str, payload: dict[str, Any], at: datetime | None = None) -> None:
     """Have a message delivered once the current transaction has been committed.
 
     Args:
         kind: what it is, which says who delivers it.
         payload: JSON.
+        at: not before this; None for at once.
     """
+    db.session.execute(message(kind, payload, at))
+
+
+def message(
+    kind: str, payload: dict[str, Any] | sa.BindParameter[Any], at: Any = None
+) -> sa.Insert:
+    """The statement of `put`, to be sent together with another one."""
+    times = {} if at is None else {"available_at": at}
     # Inline: nothing of the row is read back, for a tenant's role may not read the outbox.
-    db.session.execute(sa.insert(OutboxMessage).values(kind=kind, payload=payload).inline())
+    return sa.insert(OutboxMessage).values(kind=kind, payload=payload, **times).inline()

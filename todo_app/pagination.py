@@ -136,7 +136,8 @@ class PageQuery:
     Args:
         rows: what the pages are made of, without order or limit.
         order_by: for each name that a client may give, the column or expression to order by.
-        tie_breaker: a unique column, so that equal rows keep one order over all pages.
+        tie_breaker: a unique column, so that equal rows keep one order over all pages;
+            it goes the way that the order goes.
     """
 
     def __init__(
@@ -168,13 +169,20 @@ class PageQuery:
     def _statement(self, request: PageRequest) -> sa.Select[Any]:
         key = (request.field, request.order)
         if key not in self._statements:
-            column = self._order_by[request.field]
-            direction = column.desc() if request.order == "desc" else column.asc()
+            column, is_down = self._order_by[request.field], request.order == "desc"
+            first, then = (key.desc() if is_down else key for key in (column, self._tie_breaker))
             # Counted apart: a window function would have every row read and kept for one page.
             self._statements[key] = (
                 self._rows.add_columns(self._count.scalar_subquery().label("_total"))
-                .order_by(direction.nulls_last(), self._tie_breaker)
+                .order_by(first.nulls_last() if self._may_be_null(column) else first, then)
                 .limit(sa.bindparam("size"))
                 .offset(sa.bindparam("offset"))
             )
         return self._statements[key]
+
+    def _may_be_null(self, column: Any) -> bool:
+        """Whether NULLS LAST is needed, with which a descending order can use no index."""
+        if getattr(column, "nullable", True):
+            return True
+        # One of another table may be missing, as in an outer join.
+        return column.table is not self._tie_breaker.table

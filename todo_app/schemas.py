@@ -108,9 +108,16 @@ class ProblemSchema(Schema):
     status = ma.fields.Integer(required=True, metadata={"example": 404})
     detail = ma.fields.String(required=True, metadata={"example": "There is no such resource."})
     request_id = ma.fields.String(
-        required=True, metadata={"description": "Stands in the log, too."}
+        required=True,
+        metadata={
+            "description": "Stands in the log, too.",
+            "example": "3f2b8c1d9e0f4a7b8c1d2e3f4a5b6c7d",
+        },
     )
     errors = ma.fields.Dict(
         keys=ma.fields.String(),
-        metadata={"description": "By place (json, query) and field, what is wrong with it."},
+        metadata={
+            "description": "By place (json, query) and field, what is wrong with it.",
+            "example": {"json": {"title": ["Missing data for required field."]}},
+        },
     )

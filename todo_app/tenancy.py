@@ -24,7 +24,7 @@ from todo_app.database import OPS_BIND, current_session, in_scope, saw_schema
 from todo_app.errors import AppError, ForbiddenError, NotFoundError, UnavailableError
 from todo_app.tenants.models import ACTIVE
 
-REQUIRED_REVISION = "0004"
+REQUIRED_REVISION = "0008"
 """Oldest tenant revision that this code can serve; raise it when the code needs newer columns."""
 
 SCHEMA_PREFIX = "t_"

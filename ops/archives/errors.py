@@ -1,22 +1,8 @@
-"""What can be wrong with an archive, its key, or the place where it lies."""
+"""What can be wrong with an archive or its key."""
 
 from __future__ import annotations
 
-from todo_app.errors import AppError, ConflictError, NotFoundError, UnavailableError
-
-
-class StorageError(UnavailableError):
-    """The storage does not do what it was asked; the text says why, as it worded it."""
-
-    code = "storage-away"
-    detail = "The storage of the archives cannot be used."
-
-
-class NotStoredError(NotFoundError):
-    """The storage has nothing of this name."""
-
-    code = "not-stored"
-    detail = "This archive is not in the storage."
+from todo_app.errors import AppError, ConflictError
 
 
 class ArchiveDamagedError(AppError):

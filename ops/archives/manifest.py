@@ -6,17 +6,23 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from ops.archives.errors import ArchiveDamagedError, FormatTooNewError
 
-FORMAT = 1
+FORMAT = 2
+"""The newest that is read."""
+WITHOUT_FILES = 1
+"""That of an archive which has no contents of files, as older programs can read it."""
 
 HEADER = "header.json"
 SCHEMA = "schema.sql"
 RESTORE = "restore.sql"
 MANIFEST = "manifest.json"
+
+FILES = "files/"
+"""Where the contents of files lie, by their keys."""
 
 _PLAIN_NAME = re.compile(r"\w{1,63}", re.ASCII)
 
@@ -37,6 +43,13 @@ class TableSum(NamedTuple):
     """What a table's rows come to, as COPY writes them."""
 
     rows: int
+    bytes: int
+    sha256: str
+
+
+class FileSum(NamedTuple):
+    """What the content of a file comes to."""
+
     bytes: int
     sha256: str
 
@@ -70,7 +83,7 @@ class Header:
     lsn: str
     """How far the server's write-ahead log had come."""
     tables: tuple[Table, ...]
-    format: int = FORMAT
+    format: int = WITHOUT_FILES
 
     def to_json(self) -> bytes:
         """As it stands in the archive."""
@@ -104,8 +117,10 @@ class Manifest:
     """By table."""
     sequences: tuple[Sequence, ...]
     members: Mapping[str, str]
-    """SHA-256 of the members that are no table's data."""
-    format: int = FORMAT
+    """SHA-256 of the members that are no table's data, and no file's content."""
+    files: Mapping[str, FileSum] = field(default_factory=dict)
+    """By key."""
+    format: int = WITHOUT_FILES
 
     @property
     def rows(self) -> int:
@@ -121,7 +136,12 @@ class Manifest:
         """As it stands in the archive."""
         sums = {name: table._asdict() for name, table in self.sums.items()}
         sequences = [sequence._asdict() for sequence in self.sequences]
-        return _to_json(asdict(self) | {"sums": sums, "sequences": sequences})
+        values = asdict(self) | {"sums": sums, "sequences": sequences}
+        # Programs that know only archives without files would not know the word.
+        del values["files"]
+        if self.files:
+            values["files"] = {key: file._asdict() for key, file in self.files.items()}
+        return _to_json(values)
 
     @classmethod
     def from_json(cls, data: bytes) -> Manifest:
@@ -134,7 +154,8 @@ class Manifest:
         try:
             sums = {name: TableSum(**table) for name, table in values.pop("sums").items()}
             sequences = tuple(Sequence(**sequence) for sequence in values.pop("sequences"))
-            return cls(sums=sums, sequences=sequences, **values)
+            files = {key: FileSum(**file) for key, file in values.pop("files", {}).items()}
+            return cls(sums=sums, sequences=sequences, files=files, **values)
         except (KeyError, TypeError, AttributeError):
             raise ArchiveDamagedError(f"{MANIFEST} is not complete.") from None
 

@@ -13,18 +13,20 @@ from ops.archives.codec import Writable, decoding, encoding
 from ops.archives.copying import PART_BYTES, Readable, Summed
 from ops.archives.errors import ArchiveDamagedError
 from ops.archives.manifest import (
+    FILES,
     HEADER,
     MANIFEST,
     RESTORE,
     SCHEMA,
+    FileSum,
     Header,
     Manifest,
     Table,
     TableSum,
     part_name,
 )
-from ops.archives.storage import Storage
 from ops.archives.writer import BLOCK
+from todo_app.storage import Storage
 
 DESCRIPTION_BYTES = 64 * 1024 * 1024
 """More than any description has; what claims to be larger is damaged, and is not read."""
@@ -117,7 +119,9 @@ class Archive:
         self._next = self._header_block()
         self._members: dict[str, str] = {}
         self._sums: dict[str, TableSum] = {}
+        self._file_sums: dict[str, FileSum] = {}
         self._tables = self._read_tables()
+        self._files = self._read_files()
         self.header = Header.from_json(self._description(HEADER))
         """What stands in front of the data."""
         if str(self.header.tenant.get("uuid")) != str(expected.tenant_uuid):
@@ -139,6 +143,24 @@ class Archive:
                 pass
             self._sums[table.name] = rows.sum
 
+    def files(self) -> Iterator[tuple[str, Readable]]:
+        """The contents of files by key, once the tables have been read.
+
+        What the caller has not read is read when it asks for the next one.
+        """
+        return self._files
+
+    def _read_files(self) -> Iterator[tuple[str, Readable]]:
+        while self._next is not None and self._next.name.startswith(FILES):
+            key = self._next.name.removeprefix(FILES)
+            content = _Content(self, self._next.size)
+            yield key, content
+            while content.read(DRAIN_BYTES):
+                pass
+            self._file_sums[key] = content.sum
+            self._skip_padding(content.sum.bytes)
+            self._next = self._header_block()
+
     def finish(self) -> Manifest:
         """Read what is left, and compare everything.
 
@@ -149,6 +171,8 @@ class Archive:
             ArchiveDamagedError: anything differs from what was written.
         """
         for _ in self._tables:
+            pass
+        for _ in self._files:
             pass
         self._description(RESTORE)
         # Its own hash cannot stand in it.
@@ -164,6 +188,8 @@ class Archive:
         for name, sum_ in self._sums.items():
             if manifest.sums.get(name) != sum_:
                 raise ArchiveDamagedError(f"The rows of the table {name} have changed.")
+        if dict(manifest.files) != self._file_sums:
+            raise ArchiveDamagedError("The content of a file has changed.")
         return manifest
 
     def _description(self, name: str) -> bytes:
@@ -201,6 +227,28 @@ class Archive:
     def _skip_padding(self, size: int) -> None:
         if any(self._exactly(-size % BLOCK)):
             raise ArchiveDamagedError("Something stands between two parts of the archive.")
+
+
+class _Content:
+    """The content of one file, hashed on the way."""
+
+    def __init__(self, archive: Archive, size: int) -> None:
+        self._archive = archive
+        self._size = self._left = size
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes; none at the end."""
+        wanted = self._left if size < 0 else min(size, self._left)
+        data = self._archive._exactly(min(wanted, PART_BYTES))
+        self._left -= len(data)
+        self._hash.update(data)
+        return data
+
+    @property
+    def sum(self) -> FileSum:
+        """Of all of it, once it has been read."""
+        return FileSum(self._size, self._hash.hexdigest())
 
 
 class _Rows:

@@ -6,19 +6,24 @@ import hashlib
 import tarfile
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from ops.archives import copying
 from ops.archives.codec import Writable
+from ops.archives.contents import Contents
 from ops.archives.copying import TEXT_FORMAT
 from ops.archives.errors import SchemaReplacedError
 from ops.archives.manifest import (
+    FILES,
+    FORMAT,
     HEADER,
     MANIFEST,
     RESTORE,
     SCHEMA,
+    FileSum,
     ForeignKey,
     Header,
     Manifest,
@@ -29,6 +34,7 @@ from ops.archives.manifest import (
 from ops.archives.manifest import Sequence as SequenceState
 from ops.upgrades.script import for_schema, plain_script
 from todo_app.database import quote_identifier
+from todo_app.storage import Storage
 
 BLOCK = 512
 """Tar counts in blocks."""
@@ -47,7 +53,11 @@ class Snapshot(NamedTuple):
 
 
 def write_archive(
-    connection: sa.Connection, schema_name: str, out: Writable, snapshot: Snapshot | None = None
+    connection: sa.Connection,
+    schema_name: str,
+    out: Writable,
+    snapshot: Snapshot | None = None,
+    files: Storage | None = None,
 ) -> tuple[Header, Manifest]:
     """Write a tenant's archive, neither compressed nor encrypted.
 
@@ -56,16 +66,18 @@ def write_archive(
         schema_name: of the tenant.
         out: where to.
         snapshot: what to see instead of the present.
+        files: where the contents of files lie, where the archive is to have them in it.
 
     Returns:
         What the archive says of itself.
 
     Raises:
         SchemaReplacedError: what the snapshot saw is no longer there.
+        StorageError: the contents of files cannot be read.
     """
     connection.exec_driver_sql(_begin(schema_name, snapshot))
     try:
-        return _write(connection, schema_name, _Tar(out), snapshot)
+        return _write(connection, schema_name, _Tar(out), snapshot, files)
     finally:
         connection.exec_driver_sql("ROLLBACK")
 
@@ -86,9 +98,16 @@ def _checked(snapshot: str) -> str:
 
 
 def _write(
-    connection: sa.Connection, schema_name: str, tar: _Tar, snapshot: Snapshot | None
+    connection: sa.Connection,
+    schema_name: str,
+    tar: _Tar,
+    snapshot: Snapshot | None,
+    files: Storage | None,
 ) -> tuple[Header, Manifest]:
     header = _header(connection, schema_name, snapshot)
+    contents = Contents(connection, header, files) if files else ()
+    if contents:
+        header = replace(header, format=FORMAT)
     keys = copying.foreign_keys(connection, schema_name)
     members = {
         HEADER: tar.describe(HEADER, header.to_json()),
@@ -101,10 +120,14 @@ def _write(
             parts = _Parts(tar, table.name)
             sums[table.name] = copying.copy_out(cursor, schema_name, table, parts.add)
             parts.end()
+    file_sums = {
+        content.key: tar.stream(FILES + content.key, content.size, content.pieces)
+        for content in contents
+    }
     sequences = tuple(copying.sequences(connection, schema_name))
     restore = "\n".join(_restore_sql(schema_name, header.tables, keys, sequences))
     members[RESTORE] = tar.describe(RESTORE, f"{restore}\n".encode())
-    manifest = Manifest(sums, sequences, members)
+    manifest = Manifest(sums, sequences, members, file_sums, header.format)
     tar.add(MANIFEST, manifest.to_json())
     tar.end()
     return header, manifest
@@ -229,12 +252,25 @@ class _Tar:
 
     def add(self, name: str, data: bytes) -> None:
         """Write one file, whose hash nobody asks for."""
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        info.mtime = self._time
-        self._out.write(info.tobuf(tarfile.USTAR_FORMAT))
+        self._begin(name, len(data))
         self._out.write(data)
         self._out.write(bytes(-len(data) % BLOCK))
+
+    def stream(self, name: str, size: int, pieces: Iterable[bytes]) -> FileSum:
+        """Write one file of so many bytes, piece by piece."""
+        digest = hashlib.sha256()
+        self._begin(name, size)
+        for piece in pieces:
+            digest.update(piece)
+            self._out.write(piece)
+        self._out.write(bytes(-size % BLOCK))
+        return FileSum(size, digest.hexdigest())
+
+    def _begin(self, name: str, size: int) -> None:
+        info = tarfile.TarInfo(name)
+        info.size = size
+        info.mtime = self._time
+        self._out.write(info.tobuf(tarfile.USTAR_FORMAT))
 
     def end(self) -> None:
         """Write the end, which is two empty blocks."""

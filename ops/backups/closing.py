@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from ops.archives.models import COMPLETE, INCOMPLETE, RUNNING, ArchiveRow, BackupSet
-from ops.archives.storage import Storage
 from ops.backups.job import CREATE
 from ops.runs import job as runs
 from ops.runs.claims import LOST_AFTER
@@ -18,6 +17,7 @@ from ops.runs.models import SKIPPED, STOPPED, Run, RunItem
 from todo_app.config import Settings
 from todo_app.database import db
 from todo_app.outbox import send_mail
+from todo_app.storage import Storage
 from todo_app.tenants.models import Tenant
 
 TELLING_KINDS = ("backups", "restores")

@@ -14,14 +14,14 @@ import sqlalchemy as sa
 import structlog
 
 from ops.archives.codec import PASSPHRASE_BYTES, encrypt_with_passphrase
-from ops.archives.errors import StorageError, TooLargeError
+from ops.archives.errors import TooLargeError
 from ops.archives.models import ArchiveRow
 from ops.archives.reader import Expected, repack
-from ops.archives.storage import Storage
 from ops.backups.verify import expected, identity_of
 from todo_app.config import Settings
 from todo_app.database import db
 from todo_app.errors import NotFoundError, UnavailableError
+from todo_app.storage import Storage, StorageError
 
 log = structlog.get_logger(__name__)
 

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from ops.archives.models import ArchiveRow, TenantKey
-from ops.archives.storage import Storage
 from ops.backups.take import key_name
+from ops.restores import files
 from todo_app.config import Settings
 from todo_app.database import db
 from todo_app.errors import ConflictError, NotFoundError
+from todo_app.storage import Storage
 from todo_app.tenants.models import ACTIVE, SUSPENDED, Tenant
 
 
@@ -79,12 +80,14 @@ def find(slug: str, *, may_live: bool = False) -> Doomed:
 def forget(settings: Settings, tenant_uuid: uuid.UUID) -> int:
     """Destroy the key of a tenant in the storage and in the catalogue.
 
+    Unless it is served or suspended, the contents of its files are deleted, too.
+
     Returns:
         How many archives nobody can open from now on.
 
     Raises:
         NotShreddableError: some of its archives are not encrypted.
-        StorageError: the storage refuses; nothing has changed.
+        StorageError: the storage refuses; nothing has changed, or nothing but the key.
     """
     these = sa.select(ArchiveRow.is_encrypted).where(ArchiveRow.tenant_uuid == tenant_uuid)
     encrypted = list(db.session.scalars(these))
@@ -94,4 +97,9 @@ def forget(settings: Settings, tenant_uuid: uuid.UUID) -> int:
     gone = {"wrapped": None, "forgotten_at": sa.func.now()}
     statement = insert(TenantKey).values(tenant_uuid=tenant_uuid, recipient="", **gone)
     db.session.execute(statement.on_conflict_do_update(index_elements=["tenant_uuid"], set_=gone))
+    working = sa.select(Tenant.id).where(
+        Tenant.uuid == tenant_uuid, Tenant.state.in_([ACTIVE, SUSPENDED])
+    )
+    if db.session.scalar(working) is None:
+        files.delete_all(settings, tenant_uuid)
     return len(encrypted)

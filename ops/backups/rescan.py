@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from ops.archives.models import COMPLETE, INCOMPLETE, RUNNING, ArchiveRow, BackupSet, TenantKey
-from ops.archives.storage import Storage
 from ops.backups.closing import set_manifest_name
 from ops.backups.take import descriptor_name, key_name
 from ops.runs.models import RUNNING as RUN_RUNNING
@@ -20,6 +19,7 @@ from ops.runs.models import Run
 from todo_app.config import Settings
 from todo_app.database import db
 from todo_app.errors import ConflictError
+from todo_app.storage import Storage
 
 
 class Scan(NamedTuple):

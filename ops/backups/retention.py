@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from ops.archives.models import RUNNING, ArchiveRow, BackupSet
-from ops.archives.storage import Storage
 from ops.backups.closing import set_manifest_name
 from ops.backups.take import descriptor_name
 from todo_app.config import Settings
 from todo_app.database import db, transaction
 from todo_app.errors import InvalidInputError
+from todo_app.storage import Storage
 from todo_app.tenancy import operations
 from todo_app.tenants.models import Tenant
 

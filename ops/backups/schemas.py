@@ -46,7 +46,7 @@ class ArchiveSchema(Schema):
     revision = ma.fields.String(required=True, metadata={"example": "0002"})
     rows = ma.fields.Integer(required=True, metadata={"example": 600})
     bytes = ma.fields.Integer(required=True, metadata={"example": 24000})
-    sha256 = ma.fields.String(required=True)
+    sha256 = ma.fields.String(required=True, metadata={"example": "9f86d081884c7d65" * 4})
     is_encrypted = ma.fields.Boolean(required=True)
     taken_at = Time(required=True)
     verified_at = Time(required=True, allow_none=True)

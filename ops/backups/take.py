@@ -19,7 +19,6 @@ from ops.archives.errors import KeyForgottenError
 from ops.archives.keys import new_identity, recipient_of, unwrap, wrap
 from ops.archives.manifest import Header, Manifest
 from ops.archives.models import ArchiveRow, BackupSet, TenantKey
-from ops.archives.storage import Storage
 from ops.archives.writer import MOMENT, Snapshot, write_archive
 from ops.runs.claims import Item, Outcome
 from ops.runs.models import DONE, FAILED, SKIPPED
@@ -29,6 +28,8 @@ from ops.upgrades.move import SCHEMAS_SEEN, is_worth_another_try
 from todo_app.config import ConfigError, Settings
 from todo_app.database import own_connection
 from todo_app.errors import AppError, first_line
+from todo_app.files.store import open_storage
+from todo_app.storage import Storage
 from todo_app.tenants.models import Tenant
 
 TRIES_IN_A_SNAPSHOT = 6
@@ -119,11 +120,12 @@ def take(
         if tenant is None:
             return None
         recipient = _recipient(connection, storage, settings, tenant)
+        files = open_storage(settings) if settings.backup_files else None
         name = archive_name(set_.name, tenant.slug, tenant.uuid, is_encrypted=recipient is not None)
         with storage.writing(name) as file:
             counted = Counting(file)
             with encoding(counted, recipient) as plain:
-                header, manifest = write_archive(connection, schema_name, plain, snapshot)
+                header, manifest = write_archive(connection, schema_name, plain, snapshot, files)
         taken = Taken(name, header, manifest, counted.bytes, counted.sha256, recipient)
         storage.put(descriptor_name(name), taken.descriptor())
         connection.execute(_catalogued(set_, taken))

@@ -9,23 +9,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ops.archives.errors import (
-    ArchiveDamagedError,
-    KeyForgottenError,
-    NoIdentityError,
-    NotStoredError,
-    StorageError,
-)
+from ops.archives.errors import ArchiveDamagedError, KeyForgottenError, NoIdentityError
 from ops.archives.keys import unwrap
 from ops.archives.models import ArchiveRow, TenantKey
 from ops.archives.reader import Expected, opened
-from ops.archives.storage import Storage
 from ops.runs.claims import Item, Outcome
 from ops.runs.models import DONE, FAILED, SKIPPED
 from ops.runs.work import Perform
 from todo_app.config import Settings
 from todo_app.database import own_connection
 from todo_app.errors import AppError, first_line
+from todo_app.storage import NotStoredError, Storage, StorageError
 
 
 def expected(row: ArchiveRow | Any) -> Expected:

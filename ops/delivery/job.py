@@ -21,7 +21,7 @@ import structlog
 
 from todo_app.config import Settings
 from todo_app.database import db, transaction
-from todo_app.outbox import MAIL, PASSWORD_RESET, OutboxMessage
+from todo_app.outbox import MAIL, NOTICES, PASSWORD_RESET, WEBHOOKS, OutboxMessage
 from todo_app.registration import members, resets
 from todo_app.tenancy import (
     TenantBehindError,
@@ -71,6 +71,7 @@ def _deliver_next(settings: Settings) -> bool | None:
             OutboxMessage.available_at <= sa.func.now(),
             OutboxMessage.delivered_at.is_(None),
             OutboxMessage.failed_at.is_(None),
+            OutboxMessage.kind.not_in((NOTICES, WEBHOOKS)),
         )
         .order_by(OutboxMessage.available_at)
         .limit(1)

@@ -97,6 +97,7 @@ def _environment(
         "METRICS_TOKEN": passwords.metrics,
         "WORKER_METRICS_PORT": str(_metrics_port(var)),
         "BEAT_SCHEDULE_FILE": str(beat_dir / "schedule"),
+        "ATTACHMENTS_URL": (var / "attachments").as_uri(),
         "BACKUP_URL": (var / "backups").as_uri(),
         "SECRETS_KEYS": passwords.secrets_key,
         **_backup_keys(environ, passwords),

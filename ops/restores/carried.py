@@ -3,17 +3,26 @@
 - `access_tokens`, sessions and API tokens alike, `two_factor`, `recovery_codes` and
   `one_time_tokens` are those that are live now. What was ended, used or removed since stays so, and
   who is signed in stays so.
+- `feeds`, the private addresses of calendars, are those that are live now, but for those of lists
+  that the archive does not have.
+- `webhooks` are those that are live now, and what waits to be sent to them still does. What waited
+  when the archive was taken has been sent since, or given up: it is not sent again.
 - An invitation that is pending in the archive has become live what it has become since: accepted,
   revoked, or sent again with another secret. Where it is live no more, it is revoked.
 - `require_two_factor` of the company's settings is as it is live.
+- Nobody is told once more of what is in the timeline, `activity`. Reminders are as the archive has
+  them: those whose moment is still to come are sent.
+- `changes`, by which clients sync, have numbers of transactions that this server has had. Tokens
+  of clients are good for the tables that they were given for, so for none that was restored.
 - `audit_log` has the entries of both: a restore never takes back what was recorded.
 
 A tenant that is made of an archive and takes no live one's place begins without sessions, API
-tokens, mailed secrets and open invitations. Passwords and second factors are kept: they are the
-same people, with the same secrets.
+tokens, calendars, mailed secrets and open invitations. Passwords and second factors are kept: they
+are the same people, with the same secrets.
 
 A live schema may be older than these tables. Then the archive's rows stay, but for what opens a
-door: its mailed secrets and open invitations end.
+door, or tells others: its mailed secrets, open invitations and calendars end, and its webhooks are
+off.
 """
 
 # ruff: noqa: S608 - the names of schemas are quoted identifiers, all else is constant
@@ -74,9 +83,18 @@ def carry_over(pair: Pair, *, missing_too: bool, again: bool) -> None:
         again: whether this has been done within the last hour: entries of the record that are
             older are not looked for.
     """
+    send(pair.connection, _renumber(pair.new), *_tell(pair.new))
     for table in OF_PEOPLE:
         if pair.columns(table):
             send(pair.connection, *_of_people(pair, table))
+    if pair.columns("feeds"):
+        send(pair.connection, *_feeds(pair))
+    else:
+        send(pair.connection, f"DELETE FROM {pair.new}.feeds")
+    if pair.columns("webhooks"):
+        send(pair.connection, *_webhooks(pair))
+    else:
+        send(pair.connection, *_silence(pair.new))
     if pair.columns("one_time_tokens"):
         send(pair.connection, *_invitations(pair, missing_too))
         send(
@@ -91,14 +109,20 @@ def carry_over(pair: Pair, *, missing_too: bool, again: bool) -> None:
 
 
 def forget(connection: sa.Connection, incoming: str) -> None:
-    """End sessions, API tokens, mailed secrets and open invitations of a schema.
+    """End sessions, API tokens, calendars, mailed secrets and open invitations of a schema.
+
+    Its webhooks are off, and nobody is reminded: what happens in a copy is nothing that they were
+    meant to be told of.
 
     Args:
         connection: as its owner.
         incoming: its name. It is at the newest revision, and takes no live one's place.
     """
     new = quote_identifier(incoming)
-    send(connection, f"DELETE FROM {new}.access_tokens", *_close_doors(new))
+    opened = (f"DELETE FROM {new}.access_tokens", f"DELETE FROM {new}.feeds")
+    unmoved = f"UPDATE {new}.reminders SET next_at = NULL WHERE next_at IS NOT NULL"
+    told = (_renumber(new), *_tell(new), unmoved)
+    send(connection, *opened, *_silence(new), *_close_doors(new), *told)
 
 
 def record(connection: sa.Connection, incoming: str, action: str, **details: str) -> None:
@@ -157,6 +181,70 @@ def _of_people(pair: Pair, table: str) -> list[str]:
     return [*statements, _count_on(new)] if has_id else statements
 
 
+def _feeds(pair: Pair) -> list[str]:
+    old, new = f"{pair.old}.feeds", f"{pair.new}.feeds"
+    keys = ("user_id", "list_id")
+    columns = [column for column in pair.columns("feeds") if column not in keys]
+    rows = (
+        f"FROM {old} AS l JOIN {pair.old}.users AS lu ON lu.id = l.user_id"
+        f" JOIN {pair.new}.users AS iu ON iu.uuid = lu.uuid AND iu.deleted_at IS NULL"
+        f" LEFT JOIN {pair.old}.lists AS ll ON ll.id = l.list_id"
+        f" LEFT JOIN {pair.new}.lists AS il ON il.uuid = ll.uuid"
+        " WHERE (l.list_id IS NULL OR il.id IS NOT NULL)"
+    )
+    return [
+        f"DELETE FROM {new} AS i WHERE NOT EXISTS (SELECT {rows} AND l.id = i.id"
+        f" AND (iu.id, il.id, {prefixed('l', columns)})"
+        f" IS NOT DISTINCT FROM (i.user_id, i.list_id, {prefixed('i', columns)}))",
+        f"INSERT INTO {new} ({', '.join(keys)}, {', '.join(columns)}) OVERRIDING SYSTEM VALUE"
+        f" SELECT iu.id, il.id, {prefixed('l', columns)} {rows}"
+        f" AND NOT EXISTS (SELECT FROM {new} AS i WHERE i.id = l.id)",
+        _count_on(new),
+    ]
+
+
+def _webhooks(pair: Pair) -> list[str]:
+    old, new = pair.old, pair.new
+    columns = [c for c in pair.columns("webhooks") if c not in ("id", "created_by_id")]
+    sets = ", ".join(f"{column} = l.{column}" for column in columns)
+    # Where the archive does not have who has made one, a master administrator answers for it.
+    creator = (
+        f"COALESCE((SELECT iu.id FROM {old}.users AS lu JOIN {new}.users AS iu"
+        f"  ON iu.uuid = lu.uuid WHERE lu.id = l.created_by_id), (SELECT min(u.id) FROM {new}.users"
+        f" AS u JOIN {new}.roles AS r ON r.id = u.role_id WHERE r.name = 'master_admin'))"
+    )
+    sent = [c for c in pair.columns("webhook_deliveries") if c not in ("id", "webhook_id")]
+    waiting = f"SELECT l.uuid FROM {old}.webhook_deliveries AS l WHERE l.state = 'pending'"
+    return [
+        f"DELETE FROM {new}.webhooks WHERE uuid NOT IN (SELECT l.uuid FROM {old}.webhooks AS l)",
+        f"UPDATE {new}.webhooks AS i SET {sets} FROM {old}.webhooks AS l WHERE l.uuid = i.uuid"
+        f" AND ({prefixed('i', columns)}) IS DISTINCT FROM ({prefixed('l', columns)})",
+        f"INSERT INTO {new}.webhooks (created_by_id, {', '.join(columns)})"
+        f" SELECT {creator}, {prefixed('l', columns)} FROM {old}.webhooks AS l"
+        f" WHERE l.uuid NOT IN (SELECT uuid FROM {new}.webhooks) ORDER BY l.id",
+        f"DELETE FROM {new}.webhook_deliveries WHERE uuid IN ({waiting})",
+        _end_deliveries(new),
+        f"INSERT INTO {new}.webhook_deliveries (webhook_id, {', '.join(sent)})"
+        f" SELECT i.id, {prefixed('l', sent)} FROM {old}.webhook_deliveries AS l"
+        f" JOIN {old}.webhooks AS w ON w.id = l.webhook_id"
+        f" JOIN {new}.webhooks AS i ON i.uuid = w.uuid WHERE l.state = 'pending' ORDER BY l.id",
+    ]
+
+
+def _silence(new: str) -> tuple[str, str]:
+    return (
+        f"UPDATE {new}.webhooks SET is_active = false, version = version + 1 WHERE is_active",
+        _end_deliveries(new),
+    )
+
+
+def _end_deliveries(new: str) -> str:
+    return (
+        f"UPDATE {new}.webhook_deliveries SET state = 'failed', next_at = NULL, ended_at = now(),"
+        " error = 'It waited when a backup was taken, which was restored.' WHERE state = 'pending'"
+    )
+
+
 def _count_on(table: str) -> str:
     """New rows must not get the numbers of those that were carried over."""
     return (
@@ -198,6 +286,23 @@ def _record(pair: Pair, again: bool) -> list[str]:
     )
     statements = [insert] if again else [differing, insert]
     return [*statements, _count_on(new)]
+
+
+def _renumber(new: str) -> str:
+    """Another server's transactions may have numbers that this one reaches in years only.
+
+    Clients that sync would wait so long for those changes.
+    """
+    current = "pg_current_xact_id()::text::bigint"
+    return f"UPDATE {new}.changes SET transaction = {current} WHERE transaction > {current}"
+
+
+def _tell(new: str) -> tuple[str, str]:
+    """People have been told of what had just happened when the archive was taken."""
+    return (
+        f"UPDATE {new}.activity SET is_told = true WHERE NOT is_told",
+        f"DELETE FROM {new}.held_notices",
+    )
 
 
 def _close_doors(new: str) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from typing import Any
 from ops.archives.codec import Counting, encoding
 from ops.archives.keys import new_identity
 from ops.archives.reader import Expected
-from ops.archives.storage import Storage
 from ops.archives.writer import write_archive
 from ops.restores.restore import put_in_place
 from ops.restores.source import Source
@@ -18,6 +17,7 @@ from ops.runs.claims import Item
 from ops.upgrades.locks import lock_tenant
 from todo_app.config import Settings
 from todo_app.database import own_connection
+from todo_app.storage import Storage
 
 ARCHIVE = "clone.tar.zst.age"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ops.archives.storage import Storage
 from ops.restores.progress import Progress
 from ops.restores.scratch import scratch
 from ops.restores.source import fill, find_source
 from ops.runs.claims import Item
 from todo_app.config import Settings
 from todo_app.database import own_connection
+from todo_app.storage import Storage
 
 
 def drill(item: Item, storage: Storage, settings: Settings) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import structlog
 
 from ops.archives.models import RUNNING as RUNNING_SET
 from ops.archives.models import ArchiveRow
-from ops.archives.storage import Storage
 from ops.backups import job as backups
 from ops.backups.take import SetRef
 from ops.restores import clone, drill, find, restore, shelve
@@ -32,6 +31,7 @@ from ops.upgrades.move import is_worth_another_try
 from todo_app.config import Settings
 from todo_app.database import db, own_connection
 from todo_app.errors import AppError, InvalidInputError, UnavailableError, first_line
+from todo_app.storage import Storage
 from todo_app.tenancy import TenantNotFoundError
 from todo_app.tenants import service
 from todo_app.tenants.models import ARCHIVED, DELETING, PROVISIONING, Tenant

@@ -12,7 +12,8 @@ from ops.archives.copying import Readable, copy_in, copy_out
 from ops.archives.errors import ArchiveDamagedError
 from ops.archives.manifest import Header, Manifest, Table
 from ops.archives.reader import Archive
-from ops.restores import scratch
+from ops.restores import files, scratch
+from ops.restores.files import Home
 from ops.restores.progress import Progress
 from ops.upgrades import move
 from ops.upgrades.move import Timeouts
@@ -44,6 +45,7 @@ def load(
     role: str | None,
     progress: Progress,
     only: Sequence[str] | None = None,
+    home: Home | None = None,
 ) -> Manifest:
     """Make a schema of an archive, within the caller's `text_transaction`.
 
@@ -55,6 +57,7 @@ def load(
         progress: is told of what is loaded.
         only: names of the tables to load, where not all are; the others are left empty, and
             foreign keys to them are left out.
+        home: where the contents of files go that the archive holds; None to leave them.
 
     Returns:
         The archive's manifest. Every byte of the archive has been checked then, and every table
@@ -82,6 +85,9 @@ def load(
             if table in wanted:
                 progress.begin(f"loading {table.name}")
                 _copy_in(cursor, schema_name, table, text, progress)
+        if home is not None:
+            progress.begin("storing files")
+            files.put(connection, archive, schema_name, home)
         progress.begin("checking the archive")
         manifest = archive.finish()
         _set_sequences(connection, manifest, {table.name for table in wanted})

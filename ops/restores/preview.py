@@ -10,7 +10,6 @@ from ops.archives import copying
 from ops.archives.manifest import Manifest
 from ops.archives.models import ArchiveRow
 from ops.archives.reader import opened
-from ops.archives.storage import Storage
 from ops.restores import people
 from ops.restores.find import WITH_DATA
 from ops.restores.load import load
@@ -20,6 +19,7 @@ from ops.restores.scratch import text_transaction
 from ops.restores.source import find_source
 from todo_app.config import Settings
 from todo_app.database import own_connection, quote_identifier
+from todo_app.storage import Storage
 from todo_app.tenants.models import Tenant
 
 USERS = "users"

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 
 from ops.archives.manifest import Header
 from ops.archives.reader import opened
-from ops.archives.storage import Storage
-from ops.restores import carried, people, scratch
+from ops.restores import carried, files, people, scratch
 from ops.restores.find import WITH_DATA
 from ops.restores.load import bring_to_head, load
 from ops.restores.models import ReplacedSchema
@@ -27,6 +26,7 @@ from ops.upgrades.versions import read_versions
 from todo_app.config import Settings
 from todo_app.database import own_connection
 from todo_app.errors import InvalidInputError, NotFoundError
+from todo_app.storage import Storage
 from todo_app.tenants.models import ACTIVE, ARCHIVED, PROVISIONING, Tenant
 
 DETAILS = ("name", "tax_id", "street", "postal_code", "city", "country")
@@ -85,7 +85,8 @@ def put_in_place(
             stack.enter_context(_home(connection, live))
         name = stack.enter_context(scratch.scratch())
         role = scratch.grantee(connection, settings, live)
-        filled = fill(connection, source, name, role, settings, progress)
+        home = files.home(settings, tenant.uuid)
+        filled = fill(connection, source, name, role, settings, progress, home)
         deleted = people.deleted_since(connection, live, name) if has_people else []
 
         def carry_over(again: bool = False) -> None:
@@ -93,6 +94,7 @@ def put_in_place(
                 people.carry_over(
                     connection, live, name, keep_deleted=not with_deleted, again=again
                 )
+                files.carry_over(connection, live, name)
             else:
                 carried.forget(connection, name)
 
@@ -106,6 +108,8 @@ def put_in_place(
         progress.begin("carrying credentials over")
         # All that can be done before; within the swap there is next to nothing left to do.
         carry_over()
+        progress.begin("looking for files")
+        missing = files.provide(connection, name, home, source.expected.tenant_uuid)
         progress.begin("swapping")
         order = Swap(
             tenant_id=item.tenant_id,
@@ -125,6 +129,7 @@ def put_in_place(
     return {
         **filled.result,
         "replaced": order.set_aside if has_data else None,
+        "missing_files": missing,
         "swap_ms": round(seconds * 1000, 1),
         "deleted_people": [person.uuid for person in deleted[:PEOPLE_NAMED]],
     }
@@ -235,6 +240,7 @@ def undo(item: Item, settings: Settings, schema_name: str | None = None) -> dict
             if has_people:
                 # Whoever came after the backup has no row now: that does not mean deleted.
                 people.carry_over(connection, live, incoming, missing_too=False, again=again)
+                files.carry_over(connection, live, incoming)
             else:
                 carried.forget(connection, incoming)
 

@@ -47,7 +47,9 @@ class KeptSchema(Schema):
     tenant = ma.fields.String(required=True, metadata={"example": "acme"})
     schema_name = ma.fields.String(required=True, metadata={"example": "t_replaced_0a1b2c3d4e5f"})
     revision = ma.fields.String(required=True, metadata={"example": "0002"})
-    archive = ma.fields.String(required=True)
+    archive = ma.fields.String(
+        required=True, metadata={"example": "2026-03-01T020000Z/t_acme_1a2b3c4d.tar.zst.age"}
+    )
     replaced_at = Time(required=True)
     keep_until = Time(required=True)
 

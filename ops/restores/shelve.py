@@ -11,7 +11,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from ops.archives.models import BackupSet
-from ops.archives.storage import Storage
 from ops.backups.take import SetRef, take
 from ops.backups.verify import verify
 from ops.restores.find import WITH_DATA
@@ -25,6 +24,7 @@ from ops.upgrades.locks import lock_tenant
 from todo_app.config import Settings
 from todo_app.database import db, own_connection
 from todo_app.registration.models import Member
+from todo_app.storage import Storage
 from todo_app.tenancy import TenantNotFoundError
 from todo_app.tenants.models import ARCHIVED, SUSPENDED, Tenant
 from todo_app.tenants.service import TenantStateError

@@ -6,16 +6,17 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ops.archives.errors import ArchiveDamagedError, NotStoredError
+from ops.archives.errors import ArchiveDamagedError
 from ops.archives.manifest import Header, Manifest
 from ops.archives.models import ArchiveRow
 from ops.archives.reader import Expected, opened
-from ops.archives.storage import Storage
 from ops.backups.verify import expected, identity_of
+from ops.restores.files import Home
 from ops.restores.load import bring_to_head, load
 from ops.restores.progress import Progress
 from ops.restores.scratch import text_transaction
 from todo_app.config import Settings
+from todo_app.storage import NotStoredError, Storage
 from todo_app.tenants.models import Tenant
 
 
@@ -70,6 +71,7 @@ def fill(
     role: str | None,
     settings: Settings,
     progress: Progress,
+    home: Home | None = None,
 ) -> Filled:
     """Make a schema of an archive: loaded, compared, and upgraded to head.
 
@@ -83,6 +85,7 @@ def fill(
         role: as in `scratch.build`.
         settings: with the bounds of upgrades.
         progress: is told how far it is.
+        home: as in `load`.
     """
     progress.total = source.rows
     try:
@@ -91,7 +94,7 @@ def fill(
             text_transaction(connection),
         ):
             header = archive.header
-            manifest = load(connection, archive, schema_name, role, progress)
+            manifest = load(connection, archive, schema_name, role, progress, home=home)
     except ArchiveDamagedError as error:
         _note(connection, source.expected.name, error=error.detail, verified_at=sa.func.now())
         raise

@@ -28,7 +28,7 @@ class RunListedSchema(Schema):
     error = ma.fields.String(
         required=True, allow_none=True, metadata={"example": "4 tenants failed, 3 may"}
     )
-    wave = ma.fields.Integer(required=True, metadata={"description": "The open one."})
+    wave = ma.fields.Integer(required=True, metadata={"description": "The open one.", "example": 1})
     waves = ma.fields.Integer(required=True, metadata={"example": 3})
     max_failures = ma.fields.Integer(required=True, metadata={"example": 20})
     concurrency = ma.fields.Integer(required=True, metadata={"example": 8})
@@ -51,8 +51,14 @@ class RunItemSchema(Schema):
         required=True,
         metadata={"example": {"from_revision": "0002", "to_revision": "0003"}},
     )
-    error = ma.fields.String(required=True, allow_none=True)
-    worker = ma.fields.String(required=True, allow_none=True)
+    error = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"example": "canceling statement due to lock timeout"},
+    )
+    worker = ma.fields.String(
+        required=True, allow_none=True, metadata={"example": "celery@worker-1:4711"}
+    )
     started_at = Time(required=True, allow_none=True)
     finished_at = Time(required=True, allow_none=True)
 

@@ -15,7 +15,9 @@ from todo_app.permissions.models import USER
 from todo_app.registration import service as registration
 from todo_app.tenancy import control_plane
 from todo_app.tenants.models import Tenant
-from todo_app.todos.models import DONE, NEW, Task, TodoList
+from todo_app.todos import positions
+from todo_app.todos.models import Task, TaskAssignee, TodoList
+from todo_app.todos.workflow import DONE, NEW
 
 COMPANIES: tuple[dict[str, Any], ...] = (
     {
@@ -77,23 +79,27 @@ def _fill(company: dict[str, Any], boss: User, password_hash: str) -> None:
         people.append(accounts.add_user_with_role(values, USER))
     now = datetime.now(UTC).replace(microsecond=0)
     for number, (title, tasks) in enumerate(company["lists"].items()):
-        todo_list = TodoList(title=title, created_by_id=boss.id)
+        todo_list = TodoList(title=title, created_by_id=boss.id, last_number=len(tasks))
         db.session.add(todo_list)
         db.session.flush()
+        places = positions.evenly(None, None, len(tasks))
         for position, task in enumerate(tasks):
             is_done = position == 0
-            db.session.add(
-                Task(
-                    list_id=todo_list.id,
-                    title=task,
-                    status=DONE if is_done else NEW,
-                    completed_at=now if is_done else None,
-                    priority=position,
-                    due_at=now + timedelta(days=7 * (position + number)),
-                    created_by_id=boss.id,
-                    assignee_id=people[position % len(people)].id,
-                )
+            row = Task(
+                list_id=todo_list.id,
+                title=task,
+                number=position + 1,
+                position=places[position],
+                status=DONE if is_done else NEW,
+                completed_at=now if is_done else None,
+                priority=position,
+                due_at=now + timedelta(days=7 * (position + number)),
+                created_by_id=boss.id,
             )
+            db.session.add(row)
+            db.session.flush()
+            assignee = people[position % len(people)]
+            db.session.add(TaskAssignee(task_id=row.id, user_id=assignee.id))
     db.session.flush()
 
 

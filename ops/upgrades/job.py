@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ops.archives.storage import Storage
 from ops.backups.job import need_storage, open_set
 from ops.backups.take import SetRef, take
 from ops.runs import job as runs
@@ -19,6 +18,7 @@ from ops.upgrades.move import Timeouts, mover, step_sql
 from ops.upgrades.plan import Choice, plan
 from ops.upgrades.script import check_revision, revisions, steps
 from todo_app.config import Settings
+from todo_app.storage import Storage
 
 KIND = "upgrades"
 

@@ -20,7 +20,8 @@ def upkeep(slugs: tuple[str, ...], inline: bool, detach: bool, as_json: bool) ->
     """Let all active tenants, or only SLUGS, forget what has expired.
 
     Beat does it each night: entries of the audit record that are older than the company's settings
-    keep them, expired sessions, mailed codes and idempotency keys, and old invitations.
+    keep them, expired sessions, mailed codes and idempotency keys, old invitations, and what has
+    been in the trash for KEEP_TRASH_DAYS.
     """
     begin(
         job.KIND,

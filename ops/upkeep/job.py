@@ -52,4 +52,4 @@ def start(slugs: Sequence[str], *, actor: str) -> int:
 @performs(KIND)
 def perform(params: Mapping[str, Any], settings: Settings) -> Performing:
     """What does the work of a run."""
-    return tidying()
+    return tidying(settings)

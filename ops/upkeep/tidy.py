@@ -14,7 +14,10 @@ from ops.runs.models import DONE, FAILED, SKIPPED
 from ops.runs.work import Perform
 from ops.upgrades.locks import lock_schema
 from ops.upgrades.move import SCHEMAS_SEEN, is_worth_another_try
+from ops.upkeep import files, trash
+from todo_app.activity.models import Change
 from todo_app.audit.models import AuditEntry
+from todo_app.config import Settings
 from todo_app.database import own_connection
 from todo_app.errors import AppError, first_line
 from todo_app.idempotency import KEPT_FOR, IdempotencyKey
@@ -22,15 +25,25 @@ from todo_app.invitations.models import Invitation
 from todo_app.registration.models import ACTIVATION, OneTimeToken
 from todo_app.sessions.models import AccessToken
 from todo_app.settings.models import CompanySettings
+from todo_app.sync import tokens
 from todo_app.tenants.models import ACTIVE, Tenant
+from todo_app.todos.models import TodoList
+from todo_app.webhooks.models import PENDING, WebhookDelivery
 
 OLDEST_REVISION = "0004"
 """Of tenants that have all these tables."""
+WEBHOOKS_REVISION = "0005"
+"""Oldest of tenants that have webhooks."""
+CHANGES_REVISION = "0005"
+"""Oldest of tenants that clients sync."""
 
 ROWS_AT_ONCE = 5_000
 """Rows that one transaction deletes: short, so that vacuum and replicas keep up."""
 
 INVITATIONS_KEPT_FOR = timedelta(days=90)
+
+GONE_KEPT_FOR = tokens.KEPT_FOR + timedelta(days=1)
+"""A transaction may end, and be told of, so long after it began."""
 
 LOCK_SECONDS = 2
 STATEMENT_SECONDS = 60
@@ -52,6 +65,21 @@ def _some(model: Any, which: sa.ColumnElement[bool]) -> sa.Delete:
     return sa.delete(model).where(key.in_(some))
 
 
+def _deliveries(keep: timedelta) -> sa.Delete:
+    """What webhooks were sent, but for what still waits."""
+    has_ended = WebhookDelivery.state != PENDING
+    return _some(WebhookDelivery, has_ended & (WebhookDelivery.created_at < _NOW - keep))
+
+
+_IS_OLD = Change.is_deleted & (Change.at < _NOW - GONE_KEPT_FOR)
+_IS_OF_NOBODY = (
+    (Change.kind != "list")
+    & (Change.list_id != 0)
+    & ~sa.exists().where(TodoList.id == Change.list_id)
+)
+_CHANGES = _some(Change, _IS_OLD | _IS_OF_NOBODY)
+"""What is gone, once no token is so old; what was in lists that are gone nobody is told of."""
+
 _DELETIONS = {
     "audit_entries": _some(
         AuditEntry, AuditEntry.at < _NOW - sa.func.make_interval(0, 0, 0, _AUDIT_KEPT_DAYS)
@@ -67,12 +95,13 @@ _DELETIONS = {
 """By what they delete, in the words of the ledger; each is a transaction of its own."""
 
 
-def tidy(connection: sa.Connection, schema_name: str) -> Outcome:
+def tidy(connection: sa.Connection, schema_name: str, settings: Settings) -> Outcome:
     """Delete what has expired in one tenant.
 
     Args:
         connection: an own one, in autocommit mode.
         schema_name: of the tenant.
+        settings: with the storage of files, and how long things are kept.
 
     Returns:
         How many rows of each kind are gone; skipped where there is nothing to be done.
@@ -91,10 +120,21 @@ def tidy(connection: sa.Connection, schema_name: str) -> Outcome:
             return Outcome(SKIPPED, f"Revision {tenant.revision or 'base'} keeps none of this.")
         inside = {"schema_translate_map": {None: schema_name}}
         deleted = {name: _delete(connection, some, inside) for name, some in _DELETIONS.items()}
+        if tenant.revision >= WEBHOOKS_REVISION:
+            keep = timedelta(days=settings.keep_deliveries_days)
+            deleted["deliveries"] = _delete(connection, _deliveries(keep), inside)
+        if tenant.revision >= trash.OLDEST_REVISION:
+            keep = timedelta(days=settings.keep_trash_days)
+            deleted |= trash.empty(connection, schema_name, keep)
+        if tenant.revision >= CHANGES_REVISION:
+            deleted["changes"] = _delete(connection, _CHANGES, inside)
+        deleted["files"] = 0
+        if tenant.revision >= files.OLDEST_REVISION:
+            deleted["files"] = files.sweep(connection, schema_name, tenant.uuid, settings)
         return Outcome(DONE, result=deleted)
 
 
-_TENANT = sa.select(Tenant.state, Tenant.revision).where(
+_TENANT = sa.select(Tenant.uuid, Tenant.state, Tenant.revision).where(
     Tenant.schema_name == sa.bindparam("schema")
 )
 
@@ -109,8 +149,12 @@ def _delete(connection: sa.Connection, some: sa.Delete, inside: dict[str, Any]) 
 
 
 @contextmanager
-def tidying() -> Iterator[Perform]:
-    """What tidies one tenant after the other; nothing that goes wrong in one is raised."""
+def tidying(settings: Settings) -> Iterator[Perform]:
+    """What tidies one tenant after the other; nothing that goes wrong in one is raised.
+
+    Args:
+        settings: as of `tidy`.
+    """
     with ExitStack() as connections:
         connection: sa.Connection | None = None
         begun = 0
@@ -127,7 +171,7 @@ def tidying() -> Iterator[Perform]:
                         f" SET statement_timeout TO '{STATEMENT_SECONDS}s'"
                     )
                 begun += 1
-                return tidy(connection, item.schema_name)
+                return tidy(connection, item.schema_name, settings)
             except (AppError, sa.exc.DBAPIError) as error:
                 return Outcome(FAILED, first_line(error), retry=is_worth_another_try(error))
 

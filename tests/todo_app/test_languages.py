@@ -25,11 +25,12 @@ from todo_app.languages import (
     translate,
 )
 from todo_app.mails import MAILS
+from todo_app.notifications.service import LINES, MORE
 
 TRANSLATED = [language for language in LANGUAGES if language != DEFAULT_LANGUAGE]
 
 TITLES = [status.phrase for status in HTTPStatus if status >= 400]
-TEXTS = [*TITLES, *(text for mail in MAILS.values() for text in mail)]
+TEXTS = [*TITLES, *(text for mail in MAILS.values() for text in mail), *LINES.values(), MORE]
 
 # Other versions of Python word some statuses as RFC 9110 does, or as those before it did.
 OTHER_TITLES = {

@@ -19,6 +19,7 @@ from todo_app.audit.service import record
 from todo_app.auth import check_fresh
 from todo_app.database import Versions, current_session, db
 from todo_app.errors import NotFoundError, PreconditionFailedError, UnauthenticatedError
+from todo_app.feeds.models import end_feeds
 from todo_app.hashing import in_turn
 from todo_app.permissions.service import (
     change_powers,
@@ -93,6 +94,7 @@ def change_user(
     if columns.get("is_active") is False:
         check_not_last_master_admin(user)
         end_all_tokens(user.id)
+        end_feeds(user.id)
         one_time.forget(user.id, *PURPOSES)
         revoke_invitations(User.id == user.id)
     if "password_hash" in columns:

@@ -21,6 +21,7 @@ from todo_app.audit.service import record
 from todo_app.auth import check_fresh
 from todo_app.database import Versions, db
 from todo_app.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from todo_app.feeds.models import end_feeds
 from todo_app.groups.models import GroupMember
 from todo_app.idempotency import IdempotencyKey
 from todo_app.invitations.models import Invitation
@@ -29,6 +30,7 @@ from todo_app.registration import members
 from todo_app.registration.limit import check_room
 from todo_app.registration.models import OneTimeToken
 from todo_app.sessions.models import end_all_tokens
+from todo_app.shares.heirs import hand_on_lists
 from todo_app.tenancy import CurrentUser
 from todo_app.todos.service import release_tasks
 from todo_app.two_factor.models import RecoveryCode, TwoFactor
@@ -97,6 +99,8 @@ def delete_user(
         _forget_invitations(user)
     if user.deleted_at is None:
         _leave(user)
+        db.session.flush()
+        hand_on_lists(actor)
         record(actor, "user.deleted", ("user", user.uuid))
     if force:
         _erase(user)
@@ -143,13 +147,14 @@ def _release_tasks(actor: CurrentUser, user: User, reassign_to: uuid.UUID | None
         if heir is None or heir.id == user.id or not heir.is_active:
             problem = "There is no such user who is active and stays."
             raise InvalidInputError(errors={"query": {"reassign_to": [problem]}})
-    release_tasks(user.id, heir.id if heir else None)
+    release_tasks(actor, user.id, heir.id if heir else None)
 
 
 def _leave(user: User) -> None:
     user.deleted_at = datetime.now(UTC)
     user.is_active = False
     end_all_tokens(user.id)
+    end_feeds(user.id)
     revoke_invitations(User.id == user.id)
     for table in (GroupMember, OneTimeToken):
         db.session.execute(sa.delete(table).where(table.user_id == user.id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
@@ -44,6 +44,9 @@ class User(IdMixin, TimestampMixin, VersionMixin, Base):
     language: Mapped[str] = mapped_column(server_default="en-US")
     timezone: Mapped[str] = mapped_column(server_default="UTC")
     notification_level: Mapped[str] = mapped_column(server_default="all")
+    quiet_from: Mapped[time | None]
+    quiet_until: Mapped[time | None]
+    """Between these hours of the user's clock no mail tells them of changes; both, or neither."""
     deleted_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
 

@@ -62,5 +62,8 @@ class AuditEntrySchema(Schema):
     request_id = ma.fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "The X-Request-ID of the answer."},
+        metadata={
+            "description": "The X-Request-ID of the answer.",
+            "example": "3f2b8c1d9e0f4a7b8c1d2e3f4a5b6c7d",
+        },
     )

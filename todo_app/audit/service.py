@@ -99,6 +99,5 @@ def page_of_entries(
     if request.search:
         rows = rows.where(_FOUND)
     # Of what was done in one transaction, the last comes first, too.
-    tie_breaker = AuditEntry.id.desc() if request.order == "desc" else AuditEntry.id
-    query = PageQuery(rows, _ORDER_BY, tie_breaker)
+    query = PageQuery(rows, _ORDER_BY, AuditEntry.id)
     return query.fetch(request, **({"search": request.search} if request.search else {}))

@@ -15,7 +15,7 @@ from lark.exceptions import UnexpectedInput
 from todo_app.filters.builder import Builder
 from todo_app.filters.errors import FilterError
 from todo_app.filters.grammar import grammar
-from todo_app.filters.nodes import Node
+from todo_app.filters.nodes import ANCHORS, Node
 
 MAX_LENGTH = 4_000
 """In characters."""
@@ -31,6 +31,10 @@ _PIECE = re.compile(r"""[^\s()"',=<>!~]+|[=<>!~]+|.""", re.DOTALL)
 """What an error shows as found."""
 _CLOSED = re.compile(r'"([^"\\]|\\.)*"|\'([^\'\\]|\\.)*\'', re.DOTALL)
 """A text in quotes."""
+
+_LOST_PLUS = re.compile(rf"\b(?:{'|'.join(ANCHORS)})\s+\Z", re.IGNORECASE)
+_OFFSET = re.compile(r"[0-9]+(mo|[smhdwy])\b", re.IGNORECASE)
+"""What `now+7d` has become where `+` stood for a blank."""
 
 _EXPECTED = (
     ("FIELD", "a condition such as `priority >= 3`"),
@@ -135,7 +139,10 @@ def _misread(text: str, position: int) -> FilterError:
         return FilterError(position + 1, "the text that begins here has no closing quote.")
     piece = _PIECE.match(text, position)
     found = f"`{piece[0][:40]}`" if piece else "the end of the filter"
-    return FilterError(position + 1, f"found {found}, expected {_expected(text[:position])}.")
+    wrong = f"found {found}, expected {_expected(text[:position])}."
+    if _LOST_PLUS.search(text[:position]) and _OFFSET.match(text, position):
+        wrong += " In an address, `+` is written `%2B`."
+    return FilterError(position + 1, wrong)
 
 
 def _expected(start: str) -> str:

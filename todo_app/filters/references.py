@@ -6,6 +6,7 @@ a kept filter does not break when a tag is deleted.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +17,11 @@ from todo_app.accounts.models import User
 from todo_app.filters.context import Context
 from todo_app.filters.kinds import Column, Kind, Predicate
 from todo_app.filters.nodes import Quoted, Value, Word
+from todo_app.todos.models import Task, TodoList
 
 ME = "me"
+
+_SYMBOL = re.compile(r"([a-z0-9]{2,10})-([0-9]{1,18})", re.ASCII | re.IGNORECASE)
 
 
 class UserKind(Kind):
@@ -91,6 +95,37 @@ class ReferenceKind(Kind):
         if not isinstance(value, Word | Quoted):
             raise self.mismatch(value)
         return _uuid(value.text) or value.text
+
+
+class TaskKind(Kind):
+    """Tasks, by their ids or symbols such as `OPS-17`."""
+
+    noun = "the id of a task or its symbol, such as `OPS-17`"
+
+    def any_of(self, column: Column, values: Sequence[Value], context: Context) -> Predicate:
+        """Whether the column, a key of `tasks`, is that of one of the tasks."""
+        found = [self.read(value, context) for value in values]
+        ids = [each for each in found if isinstance(each, uuid.UUID)]
+        symbols = [each for each in found if isinstance(each, tuple)]
+        tests: list[Predicate] = []
+        if ids:
+            tests.append(column.in_(_keys(Task.id).where(Task.uuid.in_(ids))))
+        if symbols:
+            symbol = sa.tuple_(sa.func.lower(TodoList.symbol), Task.number)
+            named = _keys(Task.id).join(TodoList, TodoList.id == Task.list_id)
+            tests.append(column.in_(named.where(symbol.in_(symbols))))
+        return sa.or_(*tests)
+
+    def read(self, value: Value, context: Context) -> uuid.UUID | tuple[str, int]:
+        """An id; or a symbol, in lower case, and a number."""
+        text = value.text if isinstance(value, Word | Quoted) else ""
+        found = _uuid(text)
+        if found:
+            return found
+        symbol = _SYMBOL.fullmatch(text)
+        if not symbol:
+            raise self.mismatch(value)
+        return symbol[1].lower(), int(symbol[2])
 
 
 def _keys(key: Any) -> sa.Select[int]:

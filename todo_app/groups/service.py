@@ -14,7 +14,9 @@ from todo_app.database import Versions, db
 from todo_app.errors import ConflictError, NotFoundError, PreconditionFailedError
 from todo_app.groups.models import Group, GroupMember
 from todo_app.pagination import Page, PageQuery, PageRequest, matches
+from todo_app.shares.heirs import hand_on_lists
 from todo_app.tenancy import CurrentUser
+from todo_app.todos.marks import mark_lists_of_group
 
 _MEMBER_COUNT = (
     sa.select(sa.func.count())
@@ -115,8 +117,10 @@ def delete_group(actor: CurrentUser, group_uuid: uuid.UUID, versions: Versions) 
         PreconditionFailedError: `versions` are given and the current one is not among them.
     """
     group = _lock(group_uuid, versions)
+    mark_lists_of_group(group.id)
     db.session.delete(group)
     db.session.flush()
+    hand_on_lists(actor)
     record(actor, "group.deleted", ("group", group_uuid), name=group.name)
 
 
@@ -134,6 +138,7 @@ def put_member(actor: CurrentUser, group_uuid: uuid.UUID, user_uuid: uuid.UUID) 
         .returning(GroupMember.user_id)
     )
     if added.first() is not None:
+        mark_lists_of_group(group_id)
         record(actor, "group.member_added", ("group", group_uuid), user=str(user_uuid))
 
 
@@ -150,6 +155,8 @@ def delete_member(actor: CurrentUser, group_uuid: uuid.UUID, user_uuid: uuid.UUI
         .returning(GroupMember.user_id)
     )
     if removed.first() is not None:
+        mark_lists_of_group(group_id)
+        hand_on_lists(actor)
         record(actor, "group.member_removed", ("group", group_uuid), user=str(user_uuid))
 
 

@@ -33,7 +33,9 @@ PERMISSIONS: dict[str, dict[str, str]] = {
 
 ALL_PERMISSIONS = frozenset(name for group in PERMISSIONS.values() for name in group)
 
-ADMINISTRATIVE = frozenset({"users:write", "admins:write", "roles:write", "settings:write"})
+ADMINISTRATIVE = frozenset(
+    {"users:write", "admins:write", "roles:write", "settings:write", "groups:write"}
+)
 """A role with one of these is an administrator's: only who has `admins:write` hands it out."""
 
 

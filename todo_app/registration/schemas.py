@@ -24,8 +24,8 @@ class CompanySchema(Schema):
             "description": "With the prefix of its country; its check digit must be right.",
         },
     )
-    street = String(max_length=200)
-    postal_code = String(max_length=20)
+    street = String(max_length=200, metadata={"example": "Nowy Świat 1"})
+    postal_code = String(max_length=20, metadata={"example": "00-001"})
     city = String(max_length=100, metadata={"example": "Warsaw"})
     country = String(max_length=100, metadata={"example": "Poland"})
 
@@ -79,7 +79,7 @@ class AccountLimitSchema(Schema):
 
 
 class DetailSchema(Schema):
-    detail = ma.fields.String(required=True)
+    detail = ma.fields.String(required=True, metadata={"example": "A mail is on its way."})
 
 
 class ResetSchema(Schema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -9,13 +10,19 @@ import sqlalchemy as sa
 from todo_app.accounts.models import User
 from todo_app.audit.service import record
 from todo_app.database import Versions, db
-from todo_app.errors import ConflictError, PreconditionFailedError, UnauthenticatedError
+from todo_app.errors import (
+    ConflictError,
+    InvalidInputError,
+    PreconditionFailedError,
+    UnauthenticatedError,
+)
 from todo_app.permissions.service import use_powers
 from todo_app.settings.models import CompanySettings
 from todo_app.tenancy import CurrentUser
 from todo_app.two_factor.models import TwoFactor
 
 WRITE = "settings:write"
+BOTH_OR_NEITHER = "Quiet hours have a beginning and an end, or neither."
 
 
 class NoSecondFactorError(ConflictError):
@@ -89,11 +96,15 @@ def change_own(actor: CurrentUser, changes: dict[str, Any], versions: Versions) 
     Raises:
         UnauthenticatedError: the user is not active any more.
         PreconditionFailedError: the current version is not among `versions`.
+        InvalidInputError: quiet hours would begin and not end, or the other way round.
     """
     statement = sa.select(User).with_for_update(of=User, key_share=True)
     user = _own(actor, statement.execution_options(populate_existing=True))
     if versions is not None and user.version not in versions:
         raise PreconditionFailedError
+    quiet = [changes.get(name, getattr(user, name)) for name in ("quiet_from", "quiet_until")]
+    if (quiet[0] is None) != (quiet[1] is None):
+        raise InvalidInputError(errors={"json": {"quiet_until": [BOTH_OR_NEITHER]}})
     _write(actor, user, changes, ("user", user.uuid))
     return user
 
@@ -119,7 +130,7 @@ def _write(
     actor: CurrentUser, row: CompanySettings | User, changes: dict[str, Any], target: Any
 ) -> None:
     changed = {
-        name: {"old": getattr(row, name), "new": value}
+        name: {"old": _plain(getattr(row, name)), "new": _plain(value)}
         for name, value in changes.items()
         if getattr(row, name) != value
     }
@@ -129,3 +140,8 @@ def _write(
         setattr(row, name, value)
     db.session.flush()
     record(actor, "settings.changed", target, changes=changed)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    return f"{value:%H:%M}" if isinstance(value, time) else value

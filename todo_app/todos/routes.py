@@ -1,143 +1,159 @@
-"""`/lists` and `/tasks`."""
+"""`/tasks`."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any
 
+from flask import Response
+
 from todo_app.auth import SignedIn, current_user
 from todo_app.blueprint import Blueprint, expected_versions
 from todo_app.database import transaction
-from todo_app.pagination import Page, PageRequest, page_query, page_schema
-from todo_app.todos import schemas, service
+from todo_app.filters.service import found_by
+from todo_app.pagination import page_schema
+from todo_app.todos import deletion, moves, repeats, schemas, service, shown, times
 
-lists = Blueprint("lists", __name__, url_prefix="/lists", description="Lists of tasks")
 tasks = Blueprint("tasks", __name__, url_prefix="/tasks", description="Things to do")
 
 CAN_READ = SignedIn("tasks:read")
 CAN_WRITE = SignedIn("tasks:write")
 
-ListPage = page_schema(schemas.TodoListSchema)
-ListQuery = page_query(tuple(service.LISTS_ORDER_BY), "title")
 TaskPage = page_schema(schemas.TaskSchema)
-TaskQuery = schemas.task_query(tuple(service.TASKS_ORDER_BY), "created_at")
-
-
-@lists.route("/", guard=CAN_READ)
-@lists.arguments(ListQuery, location="query")
-@lists.response(200, ListPage)
-def list_lists(query: PageRequest) -> Page:
-    """List the lists
-
-    `search` looks into title and description.
-    """
-    return service.page_of_lists(query)
-
-
-@lists.route("/", methods=["POST"], guard=CAN_WRITE)
-@lists.arguments(schemas.TodoListCreateSchema)
-@lists.response(201, schemas.TodoListSchema)
-def create_list(data: dict[str, Any]) -> Any:
-    """Add a list"""
-    with transaction():
-        return service.add_list(current_user(), data)
-
-
-@lists.route("/<uuid:list_uuid>", guard=CAN_READ)
-@lists.response(200, schemas.TodoListSchema)
-def get_list(list_uuid: uuid.UUID) -> Any:
-    """Get one list"""
-    return service.get_list(list_uuid)
-
-
-@lists.route("/<uuid:list_uuid>", methods=["PATCH"], guard=CAN_WRITE)
-@lists.arguments(schemas.TodoListChangeSchema)
-@lists.response(200, schemas.TodoListSchema)
-def change_list(data: dict[str, Any], list_uuid: uuid.UUID) -> Any:
-    """Change a list
-
-    Only what is sent changes.
-    """
-    with transaction():
-        return service.change_list(list_uuid, data, expected_versions())
-
-
-@lists.route("/<uuid:list_uuid>", methods=["DELETE"], guard=CAN_WRITE)
-@lists.response(204)
-def delete_list(list_uuid: uuid.UUID) -> None:
-    """Delete a list
-
-    All its tasks are deleted with it.
-    """
-    with transaction():
-        service.delete_list(list_uuid, expected_versions())
+TaskQuery = schemas.task_query(tuple(shown.ORDER_BY), "created_at")
 
 
 @tasks.route("/", guard=CAN_READ)
 @tasks.arguments(TaskQuery, location="query")
 @tasks.response(200, TaskPage)
-def list_tasks(query: dict[str, Any]) -> Page:
+def list_tasks(query: dict[str, Any]) -> Response:
     """List tasks
 
-    `search` looks into title and description. A task must meet all filters that are sent; `filter`
-    is a condition over all fields, such as `status = new and not due < today`.
+    Of all lists that the caller may see. `search` looks into title and description. A task must
+    meet all filters that are sent; `filter` is a condition over all fields, such as
+    `status = new and not due < today`.
     """
-    return service.page_of_tasks(current_user(), query["page"], query["filters"])
+    filters = query["filters"]
+    where = found_by(current_user(), filters.pop("filter", None), filters.pop("filter_uuid", None))
+    found = shown.page(current_user(), query["page"], filters, where)
+    return Response(shown.as_json(found), mimetype="application/json")
 
 
 @tasks.route("/", methods=["POST"], guard=CAN_WRITE)
 @tasks.arguments(schemas.TaskCreateSchema)
-@tasks.response(201, schemas.TaskSchema)
+@tasks.response(201, schemas.TaskDetailSchema)
 def create_task(data: dict[str, Any]) -> Any:
-    """Add a task"""
+    """Add a task
+
+    It is the last of its list.
+    """
     with transaction():
         return service.add_task(current_user(), data)
 
 
 @tasks.route("/<uuid:task_uuid>", guard=CAN_READ)
-@tasks.response(200, schemas.TaskSchema)
+@tasks.response(200, schemas.TaskDetailSchema)
 def get_task(task_uuid: uuid.UUID) -> Any:
     """Get one task"""
-    return service.get_task(task_uuid)
+    return shown.get_task(current_user(), task_uuid)
 
 
 @tasks.route("/<uuid:task_uuid>", methods=["PATCH"], guard=CAN_WRITE)
 @tasks.arguments(schemas.TaskChangeSchema)
-@tasks.response(200, schemas.TaskSchema)
+@tasks.response(200, schemas.TaskDetailSchema)
 def change_task(data: dict[str, Any], task_uuid: uuid.UUID) -> Any:
     """Change a task
 
-    Only what is sent changes. `completed_at` follows the status.
+    Only what is sent changes. `completed_at` follows the status. In another list the task has
+    neither section nor parent, unless they are sent, and a new number; its subtasks go with it, and
+    assignees who cannot see that list are none any more.
     """
     with transaction():
-        return service.change_task(task_uuid, data, expected_versions())
+        return service.change_task(current_user(), task_uuid, data, expected_versions())
 
 
 @tasks.route("/<uuid:task_uuid>", methods=["DELETE"], guard=CAN_WRITE)
 @tasks.response(204)
 def delete_task(task_uuid: uuid.UUID) -> None:
-    """Delete a task"""
+    """Put a task into the trash
+
+    Its subtasks go with it.
+    """
     with transaction():
-        service.delete_task(task_uuid, expected_versions())
+        deletion.delete(current_user(), task_uuid, expected_versions())
+
+
+@tasks.route("/<uuid:task_uuid>/restore", methods=["POST"], guard=CAN_WRITE, versioned=True)
+@tasks.response(200, schemas.TaskDetailSchema)
+def restore_task(task_uuid: uuid.UUID) -> Any:
+    """Bring a task back from the trash
+
+    With the subtasks that were deleted together with it. One that is not in the trash stays as it
+    is.
+    """
+    with transaction():
+        deletion.restore(current_user(), task_uuid, expected_versions())
+        return shown.get_task(current_user(), task_uuid)
 
 
 @tasks.route("/<uuid:task_uuid>/complete", methods=["POST"], guard=CAN_WRITE, versioned=True)
-@tasks.response(200, schemas.TaskSchema)
+@tasks.response(200, schemas.TaskDetailSchema)
 def complete_task(task_uuid: uuid.UUID) -> Any:
     """Complete a task
 
-    The status becomes done. A task that is done already stays as it is.
+    The status becomes done. A task that is done already stays as it is. One that recurs is followed
+    by the next, which takes its rule and its open subtasks; of those that are done it gets copies.
+    Other subtasks stay as they are.
     """
     with transaction():
-        return service.complete_task(task_uuid, expected_versions())
+        return service.complete_task(current_user(), task_uuid, expected_versions())
 
 
 @tasks.route("/<uuid:task_uuid>/reopen", methods=["POST"], guard=CAN_WRITE, versioned=True)
-@tasks.response(200, schemas.TaskSchema)
+@tasks.response(200, schemas.TaskDetailSchema)
 def reopen_task(task_uuid: uuid.UUID) -> Any:
     """Reopen a task
 
     A task that is done becomes new again. Any other stays as it is.
     """
     with transaction():
-        return service.reopen_task(task_uuid, expected_versions())
+        return service.reopen_task(current_user(), task_uuid, expected_versions())
+
+
+@tasks.route("/<uuid:task_uuid>/skip", methods=["POST"], guard=CAN_WRITE, versioned=True)
+@tasks.response(200, schemas.TaskDetailSchema)
+def skip_task(task_uuid: uuid.UUID) -> Any:
+    """Skip to the next date
+
+    Of a task that recurs; it is new again, and so are its subtasks. 409 where it does not recur or
+    is the last of its series.
+    """
+    with transaction():
+        repeats.skip_task(current_user(), task_uuid, expected_versions())
+        return shown.get_task(current_user(), task_uuid)
+
+
+@tasks.route("/<uuid:task_uuid>/move", methods=["POST"], guard=CAN_WRITE, versioned=True)
+@tasks.arguments(schemas.TaskMoveSchema)
+@tasks.response(200, schemas.TaskDetailSchema)
+def move_task(data: dict[str, Any], task_uuid: uuid.UUID) -> Any:
+    """Move a task
+
+    After or before another of the list, or to its end, and into a list, section or task. All tasks
+    of a list are in one order, of which sections and subtasks show parts. Subtasks move with it.
+    """
+    with transaction():
+        moves.move_task(
+            current_user(), task_uuid, data["target"], data["place"], expected_versions()
+        )
+        return shown.get_task(current_user(), task_uuid)
+
+
+@tasks.route("/<uuid:task_uuid>/times", guard=CAN_READ)
+@tasks.response(200, schemas.TimesSchema)
+def get_times(task_uuid: uuid.UUID) -> Any:
+    """Get the times in each status
+
+    How long the task has had each of its statuses, and when it got them.
+    """
+    return times.times_of(current_user(), task_uuid)

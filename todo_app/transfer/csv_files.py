@@ -44,6 +44,11 @@ class Line(NamedTuple):
     number: int
     values: dict[str, Any]
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong with any of its cells."""
+        return not any(isinstance(value, _Problems) for value in self.values.values())
+
 
 class Report:
     """What is wrong with a file, by line and column."""
@@ -208,6 +213,28 @@ def with_apostrophe(cell: str) -> str:
 def without_apostrophe(cell: str) -> str:
     """The text that `with_apostrophe` was given."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def names_in(cell: str) -> list[str]:
+    """The names that stand in one cell, with commas between them, each once.
+
+    A name that has a comma stands in quotes, as a cell of a line would.
+
+    Raises:
+        ValueError: the quotes are broken.
+    """
+    try:
+        names = next(csv.reader([cell], skipinitialspace=True, strict=True), [])
+    except csv.Error:
+        raise ValueError("Its quotes are broken.") from None
+    return list(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def joined(names: Iterable[str]) -> str:
+    """The cell from which `names_in` reads these."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()
 
 
 def write(columns: Sequence[str], rows: Iterable[Mapping[str, str | None]]) -> bytes:

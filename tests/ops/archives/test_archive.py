@@ -21,16 +21,10 @@ from flask import Flask
 
 from ops.archives import copying
 from ops.archives.codec import Counting, encoding
-from ops.archives.errors import (
-    ArchiveDamagedError,
-    FormatTooNewError,
-    NotStoredError,
-    WrongKeyError,
-)
+from ops.archives.errors import ArchiveDamagedError, FormatTooNewError, WrongKeyError
 from ops.archives.keys import new_identity
 from ops.archives.manifest import Header, Manifest, Table, folder
 from ops.archives.reader import Expected, opened
-from ops.archives.storage import Storage
 from ops.archives.writer import write_archive
 from ops.local.postgres import PostgresServer, ensure_owner
 from tests.conftest import OPS_PASSWORD
@@ -39,6 +33,7 @@ from tests.ops.backups.kit import create, directory, execute, rows
 from tests.ops.fleet import HEAD
 from todo_app.database import own_connection
 from todo_app.errors import AppError
+from todo_app.storage import NotStoredError, Storage
 
 NAME = "set/acme.tar.zst"
 
@@ -189,8 +184,8 @@ def test_newer_formats_and_other_tenants_are_refused(
     with pytest.raises(ArchiveDamagedError, match="another tenant"):
         store(tmp_path, plain, uuid.uuid4()).read()
     files = members(plain)
-    header = {**json.loads(files["header.json"]), "format": 2}
-    with pytest.raises(FormatTooNewError, match="format 2"):
+    header = {**json.loads(files["header.json"]), "format": 3}
+    with pytest.raises(FormatTooNewError, match="format 3"):
         store(tmp_path, pack({**files, "header.json": json.dumps(header).encode()}), tenant).read()
     for bad in (b"", b"[]", b"{}", b"\xff", b'{"format": "x"}', b'{"format": 1, "tables": 3}'):
         with pytest.raises(ArchiveDamagedError):

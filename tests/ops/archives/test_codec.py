@@ -21,16 +21,11 @@ from hypothesis import strategies as st
 
 from ops.archives import codec
 from ops.archives.codec import Counting, decoding, encoding, encrypt_with_passphrase
-from ops.archives.errors import (
-    ArchiveDamagedError,
-    NoIdentityError,
-    StorageError,
-    TooLargeError,
-    WrongKeyError,
-)
+from ops.archives.errors import ArchiveDamagedError, NoIdentityError, TooLargeError, WrongKeyError
 from ops.archives.keys import new_identity
 from tests.ops.fleet import ROOT
 from todo_app.errors import AppError, InvalidInputError
+from todo_app.storage import StorageError
 
 RECIPIENT, IDENTITY = new_identity()
 TEXT = b"".join(b"%d\tA task\t\\N\n" % number for number in range(40))

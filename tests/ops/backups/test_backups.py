@@ -14,7 +14,6 @@ from flask.testing import FlaskClient
 
 from ops.archives.errors import SchemaReplacedError
 from ops.archives.models import COMPLETE, INCOMPLETE
-from ops.archives.storage import Storage
 from ops.archives.writer import Snapshot
 from ops.backups import job, tasks
 from ops.backups.take import SetRef, take
@@ -34,6 +33,7 @@ from tests.ops.backups.kit import (
 )
 from tests.ops.fleet import HEAD
 from todo_app.database import db, own_connection, transaction
+from todo_app.storage import Storage
 from todo_app.tenancy import operations
 from todo_app.tenants.models import Tenant
 

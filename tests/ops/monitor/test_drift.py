@@ -419,7 +419,7 @@ def test_a_tenant_that_vanishes_meanwhile_is_forgotten(
 def test_a_differing_tenant_that_vanishes_meanwhile_is_no_drift(
     app: Flask, acme: Company, globex: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change(app, acme.schema_name, "DROP TABLE tasks")
+    change(app, acme.schema_name, "DROP TABLE tasks CASCADE")
     glance = drift._glance
 
     def drop_meanwhile(*arguments: object) -> set[int]:

@@ -110,6 +110,10 @@ class Keeper:
             result = connection.execute(sa.text(statement), parameters)
             return list(result) if result.returns_rows else []
 
+    def tell(self, schema_name: str) -> None:
+        """Mark the timeline as told: a restore tells nobody of what is past."""
+        self.sql(f"UPDATE {quote_identifier(schema_name)}.activity SET is_told = true")
+
     def tables_of(self, schema_name: str, but: tuple[str, ...] = ()) -> dict[str, str]:
         """By table, the hash of all its rows."""
         with self.app.app_context(), own_connection() as connection:

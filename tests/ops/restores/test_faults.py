@@ -14,8 +14,6 @@ import psycopg2
 import pytest
 from pyrage import x25519
 
-from ops.archives.errors import StorageError
-from ops.archives.storage import Storage
 from ops.restores import job, restore, scratch, swap
 from ops.runs.job import RunUnderwayError
 from ops.runs.work import work
@@ -25,6 +23,7 @@ from tests.ops.moving import try_to_move
 from tests.ops.restores.keeping import Keeper, add_task, enter, settings_of, titles
 from todo_app.database import own_connection
 from todo_app.errors import InvalidInputError
+from todo_app.storage import Storage, StorageError
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ TOKENS = ("access_tokens",)
 
 def test_clone(keeper: Keeper, client: FlaskClient, acme: Company) -> None:
     add_task(acme, "Both")
+    keeper.tell(acme.schema_name)
     new = f"{acme.slug}-clone"
     run = shown(keeper.invoke("tenants", "clone", acme.slug, new, "--inline", "--json"))
     assert run["state"] == "succeeded"
@@ -43,6 +44,7 @@ def test_archive_and_restore(keeper: Keeper, client: FlaskClient, acme: Company)
     add_task(acme, "Kept")
     keeper.back_up(acme.slug)
     keeper.restore(acme.slug)
+    keeper.tell(acme.schema_name)
     before = keeper.tables_of(acme.schema_name, TOKENS)
     run = shown(keeper.invoke("tenants", "archive", acme.slug, "--yes", "--inline", "--json"))
     assert run["state"] == "succeeded"

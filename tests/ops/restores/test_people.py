@@ -10,6 +10,8 @@ from ops.tenants import job as tenants
 from tests.factories import PASSWORD, Company, Person, sign_in
 from tests.ops.moving import move_to
 from tests.ops.restores.keeping import Keeper, add_task, titles
+from tests.todo_app.feeds.kit import add_feed, fetch
+from tests.todo_app.todos.shapes import add_list
 
 NEW_PASSWORD = "another horse battery"
 
@@ -351,6 +353,27 @@ def test_the_directory_follows(keeper: Keeper, acme: Company) -> None:
     with keeper.app.app_context():
         tenants.drop(copy)
     assert members(keeper, copy) == set()
+
+
+def test_calendars_stay_as_they_are(keeper: Keeper, client: FlaskClient, acme: Company) -> None:
+    someone, leaver = acme.add_person(), acme.add_person()
+    row = add_list(acme)
+    kept, revoked, left = add_feed(someone, row["uuid"]), add_feed(someone), add_feed(leaver)
+    keeper.back_up(acme.slug)
+    assert someone.delete(f"/feeds/{revoked['uuid']}").status_code == 204
+    assert acme.delete(f"/users/{leaver.uuid}").status_code == 204
+    new = add_feed(someone)
+    of_new_list = add_feed(someone, add_list(acme)["uuid"])
+    for restore in (keeper.restore, keeper.undo, keeper.undo):
+        assert restore(acme.slug)["state"] == "done"
+        for feed, status in ((kept, 200), (new, 200), (revoked, 404), (left, 404)):
+            assert fetch(client, feed).status_code == status
+    assert fetch(client, of_new_list).status_code == 404, "its list is not there any more"
+    assert fetch(client, add_feed(someone)).status_code == 200, "new ones get numbers of their own"
+    copy = f"{acme.slug}-then"
+    keeper.restore(acme.slug, as_slug=copy)
+    schema_name = keeper.tenant(copy).schema_name
+    assert not keeper.sql(f"SELECT id FROM {schema_name}.feeds")
 
 
 def test_a_tenant_that_is_made_of_an_archive_begins_behind_closed_doors(

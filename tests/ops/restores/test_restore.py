@@ -24,6 +24,7 @@ RECORD = ("audit_log",)
 
 def test_restore_in_place_and_undo(keeper: Keeper, acme: Company, globex: Company) -> None:
     add_task(acme, "Kept")
+    keeper.tell(acme.schema_name)
     before = keeper.tables_of(acme.schema_name, RECORD)
     keeper.back_up(acme.slug)
     add_task(acme, "Lost")
@@ -157,6 +158,7 @@ def test_no_archive(keeper: Keeper, acme: Company) -> None:
 
 def test_as_a_new_tenant(keeper: Keeper, client: FlaskClient, acme: Company) -> None:
     add_task(acme, "Shared")
+    keeper.tell(acme.schema_name)
     keeper.back_up(acme.slug)
     before = keeper.tables_of(acme.schema_name)
     new = f"{acme.slug}-copy"

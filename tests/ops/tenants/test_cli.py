@@ -123,7 +123,7 @@ def test_a_drop_that_was_stopped_goes_on(app: Flask, acme: Company) -> None:
         with operations(), transaction():
             service.mark_deleting(acme.slug, acme.slug)
         with db.engines[OPS_BIND].begin() as connection:
-            connection.exec_driver_sql(f"DROP TABLE {acme.schema_name}.tasks")
+            connection.exec_driver_sql(f"DROP TABLE {acme.schema_name}.tasks CASCADE")
         job.drop(acme.schema_name)
         with operations(), pytest.raises(service.TenantNotFoundError):
             service.get(acme.slug)

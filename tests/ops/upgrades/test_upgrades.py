@@ -11,6 +11,7 @@ from alembic import command
 from click.testing import Result
 from flask import Flask
 
+from ops.local.postgres import PostgresServer
 from ops.local.valkey import ValkeyServer
 from ops.monitor.tasks import sweep
 from ops.runs.claims import Item
@@ -95,6 +96,7 @@ def test_one_broken_tenant_is_named_and_stops_nobody(
 
 def test_a_locked_table_fails_in_time_and_is_worth_another_try(app: Flask, acme: Company) -> None:
     patient = Timeouts(lock=1, statement=60)
+    move_to(app, acme, "0004")
     with app.app_context(), db.engines[OPS_BIND].connect() as holder:
         holder.exec_driver_sql(f"LOCK TABLE {acme.schema_name}.tasks IN SHARE MODE")
         outcome = try_to_move(app, acme.schema_name, "0001", patient)
@@ -205,7 +207,7 @@ def test_a_run_can_be_left_alone_and_watched_later(
 
 
 def test_a_dry_run_prints_waves_and_sql_and_changes_nothing(
-    app: Flask, acme: Company, globex: Company
+    app: Flask, postgres: PostgresServer, acme: Company, globex: Company
 ) -> None:
     slugs = [acme.slug, globex.slug]
     for company in (acme, globex):
@@ -219,11 +221,8 @@ def test_a_dry_run_prints_waves_and_sql_and_changes_nothing(
     sql = run(app, "upgrade", "--sql", *slugs).output
     assert sql.count("CREATE TABLE lists") == 2
     assert revision(app, acme) == ("0001", "0001")
-    with app.app_context(), db.engines[OPS_BIND].connect() as connection:
-        connection.detach()
-        connection.commit()
-        connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
-        connection.commit()
+    psql = [postgres.bin_dir / "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+    subprocess.run([*psql, postgres.url("todo")], input=sql, text=True, check=True)
     assert revision(app, acme) == revision(app, globex) == (HEAD, HEAD)
     assert "Nobody has to move" in run(app, "upgrade", "--dry-run", *slugs).output
 
@@ -385,13 +384,14 @@ def test_replayed_sql_makes_the_same_catalogue_as_alembic(
     for target in [*reversed(line[:-1]), *line[1:]]:
         assert try_to_move(app, acme.schema_name, target).state == DONE
         with app.app_context(), db.engines[OPS_BIND].connect() as connection:
-            connection.detach()
             config = migrate.get_config(x_arg="history=tenant")
             config.attributes.update(connection=connection, schema=globex.schema_name)
             is_above = revision_of(connection, globex.schema_name) > target
             move = command.downgrade if is_above else command.upgrade
             move(config, target or "base")
             assert catalogue(connection, acme) == catalogue(connection, globex)
+            # It has set what belongs to migrations.
+            connection.invalidate()
 
 
 def revision_of(connection: sa.Connection, schema: str) -> str:

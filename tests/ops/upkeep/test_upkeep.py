@@ -162,7 +162,7 @@ def test_much_goes_in_many_short_transactions(
                 statements.append(cursor.rowcount) if "audit_log" in sql else None
             ),
         )
-        outcome = tidy.tidy(connection, acme.schema_name)
+        outcome = tidy.tidy(connection, acme.schema_name, app.config["SETTINGS"])
     assert outcome.result["audit_entries"] == 12_345
     assert statements == [5_000, 5_000, 2_345]
 
@@ -187,8 +187,13 @@ def test_tenants_that_keep_none_of_this_are_skipped(app: Flask, acme: Company) -
     assert (item["state"], item["error"]) == ("skipped", "Revision 0003 keeps none of this.")
     with app.app_context(), own_connection() as connection:
         with changed(app, acme, state=SUSPENDED):
-            assert tidy.tidy(connection, acme.schema_name).error == "The tenant is suspended."
-        assert tidy.tidy(connection, "t_nobody").error == "The tenant is gone."
+            assert (
+                tidy.tidy(connection, acme.schema_name, app.config["SETTINGS"]).error
+                == "The tenant is suspended."
+            )
+        assert (
+            tidy.tidy(connection, "t_nobody", app.config["SETTINGS"]).error == "The tenant is gone."
+        )
 
 
 def test_only_active_tenants_can_be_named(app: Flask, acme: Company) -> None:
@@ -219,7 +224,7 @@ def test_a_locked_table_is_tried_again_later(
     with app.app_context(), operations(), transaction():
         run_id = job.start([acme.slug], actor="me")
     item = tidy.Item(0, acme.schema_name, acme.slug, 1, 1, {}, run_id)
-    with app.app_context(), tidy.tidying() as perform:
+    with app.app_context(), tidy.tidying(app.config["SETTINGS"]) as perform:
         with db.engines["ops"].begin() as connection:
             connection.exec_driver_sql(f"LOCK TABLE {acme.schema_name}.invitations")
             outcome = perform(item)

@@ -31,7 +31,7 @@ ERASED = "urn:todo:problem:user-erased"
 def give_task(company: Company, person: Person, *, done: bool = False) -> str:
     """A task that is assigned to somebody; its address."""
     todo_list = company.post("/lists/", {"title": "List"}).json["uuid"]
-    body = {"title": "Task", "list_uuid": todo_list, "assignee_uuid": person.uuid}
+    body = {"title": "Task", "list_uuid": todo_list, "assignee_uuids": [person.uuid]}
     path = f"/tasks/{company.post('/tasks/', body).json['uuid']}"
     if done:
         company.post(f"{path}/complete")
@@ -39,8 +39,9 @@ def give_task(company: Company, person: Person, *, done: bool = False) -> str:
 
 
 def assignee(company: Company, path: str) -> str | None:
-    shown = company.get(path).json["assignee"]
-    return shown["uuid"] if shown else None
+    shown = company.get(path).json["assignees"]
+    assert len(shown) < 2
+    return shown[0]["uuid"] if shown else None
 
 
 def put_avatar(person: Person) -> None:

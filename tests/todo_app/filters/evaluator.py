@@ -52,6 +52,8 @@ def meets(row: dict[str, Any], node: Node, context: Context) -> bool:
 
 
 def _answer(own: Any, operator: Operator, values: Sequence[Value], context: Context) -> bool:
+    if isinstance(own, list):
+        return _answer_of_any(own, operator, values, context)
     match operator:
         case Operator.EMPTY:
             return own is None or own == ""
@@ -66,6 +68,20 @@ def _answer(own: Any, operator: Operator, values: Sequence[Value], context: Cont
             return not _answer(own, Operator.IN, values, context)
         case _:
             return own is not None and _compares(own, operator, values[0], context)
+
+
+def _answer_of_any(
+    own: list[Any], operator: Operator, values: Sequence[Value], context: Context
+) -> bool:
+    match operator:
+        case Operator.EMPTY:
+            return not own
+        case Operator.NOT_EMPTY:
+            return bool(own)
+        case Operator.NOT_EQUAL | Operator.NOT_IN:
+            return not _answer_of_any(own, Operator.IN, values, context)
+        case _:
+            return any(_answer(each, operator, values, context) for each in own)
 
 
 def plain(text: str) -> str:

@@ -60,9 +60,11 @@ def compiled(text: str, fields: Fields = TASK_FIELDS) -> sa.ColumnElement[bool]:
 OTHERS = "`=`, `!=`, `in`, `not in`, `is empty` and `is not empty` can be asked."
 MOMENT = "a day or moment such as `2026-11-22`, `today`, `now+7d` or `2026-11-22T09:30:00Z`."
 USER = "`me`, the id of a user or an email address."
+STATUSES = "`new`, `accepted`, `rejected`, `assigned`, `in_progress`, `paused`, `done`"
 REFUSED = [
     ("prio = 3", "1: found `prio`, expected a field: `title`, `description`, `status`, `priority`, "
-     "`due`, `completed`, `created`, `updated`, `list`, `assignee`, `creator`."),
+     "`start`, `due`, `completed`, `created`, `updated`, `estimate`, `tracked`, `list`, `section`, "
+     "`tag`, `assignee`, `creator`, `task`, `parent`, `is_open`, `is_subtask`, `is_recurring`."),
     ("Title = x", "1: found `Title`, expected a field: `title`, "),
     ("title = x or field.cost > 3", "14: found `cost`, expected the name of a field of your own."),
     ("title < x", "7: found `<`, but of `title` only `=`, `!=`, `~`, `in`, `not in`, `is empty` "
@@ -75,8 +77,8 @@ REFUSED = [
     ("priority = high", "12: found `high`, expected a number."),
     ("priority in (1, '2')", '17: found `"2"`, expected a number.'),
     ("priority > 2026-11-22", "12: found `2026-11-22`, expected a number."),
-    ("status = open", "10: found `open`, expected one of `new`, `done`."),
-    ("status in (new, 3)", "17: found `3`, expected one of `new`, `done`."),
+    ("status = open", f"10: found `open`, expected one of {STATUSES}."),
+    ("status in (new, 3)", f"17: found `3`, expected one of {STATUSES}."),
     ("title = 3", "9: found `3`, expected a text (in quotes, where it is not plain words)."),
     ("title ~ now+7d", "9: found `now+7d`, expected a text (in quotes, where it is not plain "
      "words)."),

@@ -174,6 +174,11 @@ ERRORS = [
     ("a not (1)", f"3: found `not`, expected {OPERATOR}."),
     ("Größe = 1", f"1: found `Größe`, expected {CONDITION}."),
     ("or\xdf", f"1: found `or\xdf`, expected {CONDITION}."),
+    (
+        "due < now 7d",
+        "11: found `7d`, expected `and`, `or` or the end of the filter."
+        " In an address, `+` is written `%2B`.",
+    ),
     ("field.x-y = 1", "7: found `x-y`, expected the name of a field."),
     ("a =", "4: found the end of the filter, expected a value."),
     ("a == 1", "4: found `=`, expected a value."),
@@ -191,7 +196,6 @@ ERRORS = [
     ("a = 1; drop", "6: found `;`, expected `and`, `or` or the end of the filter."),
     ("a = 1)", "6: found `)`, expected `and`, `or` or the end of the filter."),
     ("(a = 1", "7: found the end of the filter, expected `and`, `or` or `)`."),
-    ("due < now 7d", "11: found `7d`, expected `and`, `or` or the end of the filter."),
     ("due < now+7days", "10: found `+7days`, expected `and`, `or` or the end of the filter."),
     ('a = "x', "5: the text that begins here has no closing quote."),
     ("a = 'x\\'", "5: the text that begins here has no closing quote."),

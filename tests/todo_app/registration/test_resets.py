@@ -316,9 +316,9 @@ def test_logs_show_neither_tokens_nor_addresses() -> None:
     try:
         app = Flask(__name__)
         logs.init_app(app)
-        for prefix in ("/auth/reset-password/", "/auth/verify/"):
+        for prefix in ("/auth/reset-password/", "/auth/verify/", "/feeds/"):
             app.test_client().post(f"{prefix}t_acme_1.secret")
     finally:
         structlog.configure(**before)
     shown = [entry["path"] for entry in captured.entries]
-    assert shown == ["/auth/reset-password/…", "/auth/verify/…"]
+    assert shown == ["/auth/reset-password/…", "/auth/verify/…", "/feeds/…"]

@@ -34,7 +34,8 @@ COMPANY = {
     "timezone": "UTC",
     "audit_keep_days": 365,
 }
-OWN = {"language": "en-US", "timezone": "UTC", "notification_level": "all"}
+NO_QUIET = {"quiet_from": None, "quiet_until": None}
+OWN = {"language": "en-US", "timezone": "UTC", "notification_level": "all", **NO_QUIET}
 
 
 def shown(answer: Any) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def test_people_set_what_is_theirs(app: Flask, acme: Company) -> None:
     person = acme.add_person("read_only")
     assert shown(person.get("/settings/me")) == OWN
     new = {"language": "fr", "timezone": "Europe/Paris", "notification_level": "none"}
-    assert shown(person.patch("/settings/me", new)) == new
+    assert shown(person.patch("/settings/me", new)) == {**new, **NO_QUIET}
     assert shown(acme.get("/settings/me")) == OWN
     me = person.get("/users/me").json
     assert (me["language"], me["timezone"]) == ("fr", "Europe/Paris")
@@ -175,7 +176,7 @@ def test_people_who_are_added_get_what_the_company_speaks(acme: Company) -> None
     new = {"language": "pl", "timezone": "Europe/Warsaw"}
     assert acme.patch("/settings/", new).status_code == 200
     person = acme.add_person()
-    assert shown(person.get("/settings/me")) == {**new, "notification_level": "all"}
+    assert shown(person.get("/settings/me")) == {**OWN, **new}
     assert shown(acme.get("/settings/me")) == OWN
 
 

@@ -23,7 +23,7 @@ def filled(app: Flask) -> Company:
         {"title": "Buy milk", "list_uuid": home, "priority": 1},
         {"title": "Żółta łódź", "list_uuid": home, "priority": 4, "due_at": soon},
         {"title": "Report", "list_uuid": work, "priority": 5, "due_at": late},
-        {"title": "Call Ada", "list_uuid": work, "assignee_uuid": company.uuid},
+        {"title": "Call Ada", "list_uuid": work, "assignee_uuids": [company.uuid]},
     ):
         assert company.post("/tasks/", body).status_code == 201
     return company

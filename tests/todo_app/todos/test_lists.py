@@ -10,7 +10,24 @@ from tests.factories import Company, Person
 from tests.todo_app.helpers import assert_problem, version
 from tests.todo_app.todos.shapes import add_list, add_task, path_of
 
-FIELDS = {"uuid", "title", "description", "color", "created_by", "created_at", "updated_at"}
+FIELDS = {
+    "uuid",
+    "title",
+    "description",
+    "kind",
+    "visibility",
+    "access",
+    "parent_uuid",
+    "position",
+    "color",
+    "icon",
+    "symbol",
+    "is_favourite",
+    "archived_at",
+    "created_by",
+    "created_at",
+    "updated_at",
+}
 
 
 def test_a_new_list(people: dict[str, Person]) -> None:
@@ -101,7 +118,7 @@ def test_search_looks_into_title_and_description(acme: Company) -> None:
 def test_work_of_a_deleted_person_keeps_its_author(company: Company) -> None:
     person = company.add_person()
     todo_list = add_list(person)
-    task = add_task(person, todo_list["uuid"], assignee_uuid=person.uuid)
+    task = add_task(person, todo_list["uuid"], assignee_uuids=[person.uuid])
     company.delete(f"/users/{person.uuid}")
     assert company.get(path_of(todo_list)).json == todo_list
     assert company.get(path_of(task)).json == task

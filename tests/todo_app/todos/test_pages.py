@@ -19,7 +19,17 @@ from tests.todo_app.todos.shapes import add_list, add_task
 from todo_app.database import db
 
 TITLES = ["50%", "5", "a_b", "aXb", "a\\b", "A%B", "%", "_", "\\", "\\%", "%_\\", "ab", "B a"]
-FIELDS = ("title", "status", "priority", "due_at", "completed_at", "created_at", "updated_at")
+FIELDS = (
+    "title",
+    "status",
+    "priority",
+    "position",
+    "start_at",
+    "due_at",
+    "completed_at",
+    "created_at",
+    "updated_at",
+)
 TASKS = 30
 
 
@@ -36,7 +46,7 @@ def crowd(app: Flask) -> Company:
             priority=number % 3,
             status="done" if number % 4 == 0 else "new",
             due_at=f"2026-01-0{number % 3}T00:00:00Z" if number % 3 else None,
-            assignee_uuid=company.uuid if number % 5 == 0 else None,
+            assignee_uuids=[company.uuid] if number % 5 == 0 else [],
         )
     return company
 
@@ -91,6 +101,20 @@ def test_rows_are_in_order_and_those_without_a_value_last(
         assert given == sorted(given, reverse=order == "desc")
 
 
+def test_a_page_shows_tasks_as_they_are_shown_alone(crowd: Company) -> None:
+    home = add_list(crowd, "Details", symbol="PAGE")["uuid"]
+    tag = crowd.post("/tags", {"name": "Paged"}).json["uuid"]
+    details = {"assignee_uuids": [crowd.uuid], "tag_uuids": [tag], "description": "*Text*"}
+    days = {"start_at": "2026-01-01T00:00:00+02:00", "due_at": "2026-01-01T00:00:00.5Z"}
+    task = add_task(crowd, home, "Paged", status="done", **details, **days)
+    add_task(crowd, home, parent_uuid=task["uuid"])
+    for item in crowd.get(f"/tasks/?list_uuid={home}").json["items"]:
+        alone = crowd.get(f"/tasks/{item['uuid']}").json
+        del alone["description_html"]
+        assert item == alone
+    crowd.delete(f"/lists/{home}")
+
+
 def test_filters_work_alone_and_together(crowd: Company) -> None:
     everything = crowd.get("/tasks/?size=100&field=created_at").json["items"]
     list_uuid = everything[0]["list"]["uuid"]
@@ -98,7 +122,11 @@ def test_filters_work_alone_and_together(crowd: Company) -> None:
         f"list_uuid={list_uuid}": lambda task: task["list"]["uuid"] == list_uuid,
         "status=done": lambda task: task["status"] == "done",
         "status=new": lambda task: task["status"] == "new",
-        f"assignee_uuid={crowd.uuid}": lambda task: task["assignee"] is not None,
+        f"assignee_uuid={crowd.uuid}": lambda task: task["assignees"] != [],
+        "is_open=true": lambda task: task["status"] == "new",
+        "is_subtask=true": lambda task: False,
+        "due_from=2026-01-02T00:00:00Z": lambda task: (task["due_at"] or "") >= "2026-01-02",
+        "due_before=2026-01-02T00:00:00Z": lambda task: "" < (task["due_at"] or "") < "2026-01-02",
         "search=a": lambda task: "a" in task["title"].lower(),
     }
     for first, is_first in tests.items():
@@ -112,7 +140,9 @@ def test_filters_work_alone_and_together(crowd: Company) -> None:
             assert page["total"] == len(wanted)
 
 
-@pytest.mark.parametrize("field", ["list_uuid", "assignee_uuid"])
+@pytest.mark.parametrize(
+    "field", ["list_uuid", "section_uuid", "parent_uuid", "assignee_uuid", "tag_uuid"]
+)
 def test_a_filter_by_what_does_not_exist_finds_nothing(crowd: Company, field: str) -> None:
     page = crowd.get(f"/tasks/?{field}={uuid.uuid4()}").json
     assert (page["items"], page["total"], page["pages"]) == ([], 0, 0)

@@ -14,14 +14,29 @@ from tests.todo_app.todos.shapes import add_list, add_task, path_of
 
 FIELDS = {
     "uuid",
+    "symbol",
     "title",
     "description",
+    "description_html",
     "status",
     "priority",
+    "start_at",
     "due_at",
+    "is_all_day",
+    "timezone",
+    "recurrence",
+    "recurs_from",
+    "estimate_seconds",
+    "tracked_seconds",
     "completed_at",
     "list",
-    "assignee",
+    "section_uuid",
+    "parent_uuid",
+    "position",
+    "subtasks",
+    "assignees",
+    "tags",
+    "fields",
     "created_by",
     "created_at",
     "updated_at",
@@ -47,7 +62,7 @@ def test_a_new_task(company: Company, people: dict[str, Person], groceries: dict
         "description": "2 litres",
         "priority": 5,
         "due_at": "2026-03-01T10:00:00+05:30",
-        "assignee_uuid": company.uuid,
+        "assignee_uuids": [company.uuid],
     }
     answer = people["user"].post("/tasks/", body)
     assert answer.status_code == 201
@@ -57,7 +72,7 @@ def test_a_new_task(company: Company, people: dict[str, Person], groceries: dict
     assert (task["status"], task["completed_at"]) == ("new", None)
     assert task["due_at"] == "2026-03-01T04:30:00+00:00"
     assert task["list"] == {"uuid": groceries["uuid"], "title": groceries["title"]}
-    assert task["assignee"] == ref(company)
+    assert task["assignees"] == [ref(company)]
     assert task["created_by"] == ref(people["user"])
     assert version(answer) == 1
     one = company.get(path_of(task))
@@ -66,8 +81,12 @@ def test_a_new_task(company: Company, people: dict[str, Person], groceries: dict
 
 def test_list_and_title_are_enough(company: Company, groceries: dict[str, Any]) -> None:
     task = add_task(company, groceries["uuid"])
-    empty = ("description", "due_at", "completed_at", "assignee")
-    assert [task[field] for field in empty] == [None] * 4
+    empty = ("description", "description_html", "start_at", "due_at", "completed_at", "timezone")
+    assert {task[field] for field in empty} == {None}
+    more = ("recurrence", "recurs_from", "estimate_seconds", "section_uuid", "parent_uuid")
+    assert {task[field] for field in more} == {None}
+    assert (task["assignees"], task["tags"], task["fields"]) == ([], [], {})
+    assert (task["subtasks"], task["tracked_seconds"]) == ({"total": 0, "done": 0}, 0)
     assert (task["status"], task["priority"]) == ("new", 0)
 
 
@@ -78,15 +97,15 @@ def test_patch_changes_only_what_is_sent(company: Company, groceries: dict[str, 
         description="Kept",
         priority=3,
         due_at="2026-03-01T10:00:00Z",
-        assignee_uuid=company.uuid,
+        assignee_uuids=[company.uuid],
     )
     changed = company.patch(path_of(task), {"title": "Changed"})
     assert changed.status_code == 200
     expected = {**task, "title": "Changed", "updated_at": changed.json["updated_at"]}
     assert changed.json == expected == company.get(path_of(task)).json
-    nothing = {"description": None, "due_at": None, "assignee_uuid": None}
+    nothing = {"description": None, "due_at": None, "assignee_uuids": []}
     emptied = company.patch(path_of(task), nothing).json
-    assert [emptied[field] for field in ("description", "due_at", "assignee")] == [None] * 3
+    assert [emptied[field] for field in ("description", "due_at", "assignees")] == [None, None, []]
 
 
 def test_everything_can_change_in_one_version(company: Company, groceries: dict[str, Any]) -> None:
@@ -102,12 +121,12 @@ def test_everything_can_change_in_one_version(company: Company, groceries: dict[
         "status": "done",
         "priority": 1,
         "due_at": "2030-01-01T00:00:00Z",
-        "assignee_uuid": person.uuid,
+        "assignee_uuids": [person.uuid],
     }
     answer = company.patch(path_of(task), changes)
     assert version(answer) == 2
     assert answer.json["list"] == {"uuid": other["uuid"], "title": "Other"}
-    assert answer.json["assignee"] == ref(person)
+    assert answer.json["assignees"] == [ref(person)]
     assert answer.json["completed_at"] == answer.json["updated_at"]
 
 
@@ -205,7 +224,7 @@ def test_what_is_no_moment_is_refused(
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-@pytest.mark.parametrize("field", ["list_uuid", "assignee_uuid"])
+@pytest.mark.parametrize("field", ["list_uuid", "assignee_uuids"])
 def test_an_unknown_list_or_person_is_named(
     company: Company,
     stranger: Company,
@@ -218,14 +237,15 @@ def test_an_unknown_list_or_person_is_named(
     company.delete(path_of(deleted_list))
     wrong = {
         "list_uuid": [add_list(stranger)["uuid"], deleted_list["uuid"], company.uuid],
-        "assignee_uuid": [stranger.uuid, deleted_person.uuid, groceries["uuid"]],
+        "assignee_uuids": [stranger.uuid, deleted_person.uuid, groceries["uuid"]],
     }
     task = add_task(company, groceries["uuid"])
     whole = {"list_uuid": groceries["uuid"], "title": "Refused"} if method == "POST" else {}
     path = "/tasks/" if method == "POST" else path_of(task)
-    texts = {"list_uuid": "There is no such list.", "assignee_uuid": "There is no such user."}
+    texts = {"list_uuid": "There is no such list.", "assignee_uuids": "There is no such user."}
     for value in (str(uuid.uuid4()), *wrong[field]):
-        answer = company.call(method, path, json={**whole, field: value})
+        sent = [company.uuid, value] if field == "assignee_uuids" else value
+        answer = company.call(method, path, json={**whole, field: sent})
         problem = assert_problem(answer, 422)
         assert problem["errors"] == {"json": {field: [texts[field]]}}
     assert company.get(path_of(task)).json == task

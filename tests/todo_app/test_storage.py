@@ -18,10 +18,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from werkzeug.wrappers import Request, Response
 
-from ops.archives.errors import NotStoredError, StorageError
-from ops.archives.storage import LEFT_BEHIND_AFTER, PART_BYTES, Storage
 from tests.ops.fleet import ROOT
 from todo_app.config import ConfigError
+from todo_app.storage import LEFT_BEHIND_AFTER, PART_BYTES, NotStoredError, Storage, StorageError
 
 LARGE = 2 * PART_BYTES + 12_345
 GIVEN_UP_AFTER = 15
@@ -109,7 +108,7 @@ def read(storage: Storage, name: str) -> bytes:
 
 PROGRAM = """
 import os, sys, signal, resource
-from ops.archives.storage import Storage, StorageError
+from todo_app.storage import LEFT_BEHIND_AFTER, NotStoredError, PART_BYTES, Storage, StorageError
 storage = Storage(sys.argv[1])
 def write(name, megabytes):
     with storage.writing(name) as file:

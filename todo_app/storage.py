@@ -1,4 +1,4 @@
-"""Where archives lie: a directory, or a bucket of S3, Google Cloud Storage or Azure."""
+"""Where archives and attachments lie: a directory, or a bucket of S3, Google Cloud or Azure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -17,8 +17,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 
-from ops.archives.errors import NotStoredError, StorageError
 from todo_app.config import ConfigError
+from todo_app.errors import NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -62,29 +62,44 @@ FAULTS = (BaseError, OSError, ValueError)
 """What obstore raises; ValueError is for a name that no store takes."""
 
 
+class StorageError(UnavailableError):
+    """The storage does not do what it was asked; the text says why, as it worded it."""
+
+    code = "storage-away"
+    detail = "The storage cannot be used."
+
+
+class NotStoredError(NotFoundError):
+    """The storage has nothing of this name."""
+
+    code = "not-stored"
+    detail = "This is not in the storage."
+
+
 class Storage:
-    """The archives' place. Make it in the process that uses it: it does not survive a fork.
+    """A place for objects. Make it in the process that uses it: it does not survive a fork.
 
     Args:
         url: `file:///directory`, which is made if need be, `s3://bucket/prefix`,
             `gs://bucket/prefix` or `az://account/container/prefix`. Credentials and addresses come
             from the store's own variables, such as AWS_ACCESS_KEY_ID.
+        setting: the setting that it comes from, for errors.
 
     Raises:
         ConfigError: this is no URL of a storage, or what it needs besides is not set.
         StorageError: the directory cannot be made.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, setting: str = "BACKUP_URL") -> None:
         parts = urlsplit(url)
         if parts.scheme not in SCHEMES:
             raise ConfigError(
-                "BACKUP_URL must be file:///directory, s3://bucket/prefix, gs://bucket/prefix"
+                f"{setting} must be file:///directory, s3://bucket/prefix, gs://bucket/prefix"
                 " or az://account/container/prefix"
             )
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise ConfigError(
-                "BACKUP_URL must have no user, query or fragment: the storage reads credentials"
+                f"{setting} must have no user, query or fragment: the storage reads credentials"
                 " from its own variables, such as AWS_ACCESS_KEY_ID"
             )
         try:
@@ -96,10 +111,10 @@ class Storage:
                 self._store = from_url(url, client_options=CLIENT, retry_config=RETRIES)
         except OSError as error:
             raise StorageError(
-                f"BACKUP_URL cannot be opened: {error.strerror or _reason(error)}"
+                f"{setting} cannot be opened: {error.strerror or _reason(error)}"
             ) from error
         except (BaseError, ValueError) as error:
-            raise ConfigError(f"BACKUP_URL cannot be used: {_reason(error)}") from None
+            raise ConfigError(f"{setting} cannot be used: {_reason(error)}") from None
         self._directory = self._store.prefix if isinstance(self._store, LocalStore) else None
 
     @contextmanager
@@ -167,6 +182,31 @@ class Storage:
         with _faults(f"read {name} from", name):
             return bytes(obstore.get(self._store, name).bytes())
 
+    def part(self, name: str, start: int, length: int) -> bytes:
+        """Read a part of an object, at least one byte long, at once.
+
+        Raises:
+            NotStoredError: there is none of this name.
+            StorageError: it cannot be read, or is shorter.
+        """
+        with _faults(f"read {name} from", name):
+            data = bytes(obstore.get_range(self._store, name, start=start, length=length))
+        if len(data) != length:
+            raise StorageError(f"{name} is shorter in the storage than it was.")
+        return data
+
+    def copy(self, name: str, to: str) -> None:
+        """Copy an object within the storage; one of the new name is replaced.
+
+        Raises:
+            NotStoredError: there is none of this name.
+            StorageError: it cannot be copied.
+        """
+        doing = f"copy {name} in"
+        with _faults(doing, name):
+            obstore.copy(self._store, name, to)
+        self._make_durable(to, doing)
+
     @contextmanager
     def reading(self, name: str) -> Iterator[IO[bytes]]:
         """Read an object, piece by piece.
@@ -191,6 +231,28 @@ class Storage:
             for some in obstore.list(self._store, prefix or None, chunk_size=NAMES_AT_ONCE):
                 for found in some:
                     yield found["path"]
+
+    def stored_before(self, prefix: str, moment: datetime) -> Iterator[str]:
+        """Names of the whole objects in a folder that are older than a moment, in no order.
+
+        Raises:
+            StorageError: they cannot be listed.
+        """
+        with _faults("list"):
+            for some in obstore.list(self._store, prefix, chunk_size=NAMES_AT_ONCE):
+                for found in some:
+                    if found["last_modified"] < moment:
+                        yield found["path"]
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names of the folders that are right inside of another one.
+
+        Raises:
+            StorageError: they cannot be listed.
+        """
+        with _faults("list"):
+            found = obstore.list_with_delimiter(self._store, prefix)["common_prefixes"]
+        return [each.rsplit("/", 1)[-1] for each in found]
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects; those that do not exist are none to delete.

@@ -1,0 +1,1 @@
+"""How tasks have to do with each other."""
