@@ -7,7 +7,7 @@ import sys
 import click
 from rich.console import Console
 
-from bench import accounts, archives, create, many_tenants, upgrade, users
+from bench import accounts, archives, create, many_tenants, tasks, upgrade, users
 from bench.installation import InstallationError, installation
 from bench.load import LoadError, installed_driver
 from bench.result import Options
@@ -16,12 +16,13 @@ from ops.local.errors import LocalError
 BENCHMARKS = {
     "users": users.run,
     "accounts": accounts.run,
+    "tasks": tasks.run,
     "create": create.run,
     "upgrade": upgrade.run,
     "archives": archives.run,
     "tenants-1000": many_tenants.run,
 }
-UNDER_LOAD = ("users", "accounts", "tenants-1000")
+UNDER_LOAD = ("users", "accounts", "tasks", "tenants-1000")
 
 DEFAULTS = Options()
 

@@ -15,13 +15,13 @@ import sqlalchemy as sa
 
 from bench.archives_bulk import ARCHIVE, RESTORE, Alone
 from ops.archives.models import BackupSet
-from ops.archives.storage import Storage
 from ops.backups.take import SetRef, take
 from ops.restores import scratch
 from ops.restores.progress import Progress
 from ops.restores.source import fill, find_source
 from todo_app.config import Settings
 from todo_app.database import own_connection
+from todo_app.storage import Storage
 from wsgi import app
 
 

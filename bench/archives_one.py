@@ -19,11 +19,11 @@ from bench.installation import Installation, InstallationError
 from bench.result import Row
 from ops.archives.codec import Writable, encoding
 from ops.archives.models import BackupSet
-from ops.archives.storage import Storage
 from ops.archives.writer import write_archive
 from ops.backups.take import SetRef, Taken, take
 from todo_app.config import Settings
 from todo_app.database import own_connection
+from todo_app.storage import Storage
 
 TAKE = "archive"
 COPY = "plain COPY"

@@ -1,16 +1,25 @@
 -- wrk script: sends the requests of a file in turn, and ends with a summary as one line of JSON.
--- The file (first argument after `--`) has a tenant and a token on each line.
+-- The first file after `--` has a tenant and a token on each line. The second has a body on each
+-- line: where there is one, the requests are POST.
 
 local requests = {}
 local last = 0
 
 function init(args)
+  local bodies = {}
+  for line in io.lines(args[2]) do
+    bodies[#bodies + 1] = line
+  end
   for line in io.lines(args[1]) do
     local tenant, token = line:match("^(%S+) (%S+)$")
-    requests[#requests + 1] = wrk.format("GET", nil, {
-      ["tenant"] = tenant,
-      ["Authorization"] = "Bearer " .. token,
-    })
+    local headers = { ["tenant"] = tenant, ["Authorization"] = "Bearer " .. token }
+    if #bodies == 0 then
+      requests[#requests + 1] = wrk.format("GET", nil, headers)
+    end
+    headers["Content-Type"] = "application/json"
+    for _, body in ipairs(bodies) do
+      requests[#requests + 1] = wrk.format("POST", nil, headers, body)
+    end
   end
 end
 

@@ -6,9 +6,11 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -41,7 +43,10 @@ class Sample(NamedTuple):
 
 
 class Driver(Protocol):
-    """Sends `GET url` over 40 connections, from the callers in turn, for some seconds.
+    """Sends requests to a URL over 40 connections, from the callers in turn, for some seconds.
+
+    They are GET, or POST with the bodies in turn where there are some. A driver that knows one body
+    only sends the first.
 
     Raises:
         LoadError: a request failed.
@@ -49,7 +54,9 @@ class Driver(Protocol):
 
     name: str
 
-    def __call__(self, url: str, callers: Sequence[Caller], seconds: int) -> Sample:
+    def __call__(
+        self, url: str, callers: Sequence[Caller], seconds: int, bodies: Sequence[str] = ()
+    ) -> Sample:
         """Load the URL."""
 
 
@@ -60,12 +67,16 @@ class Wrk:
 
     def __init__(self, directory: Path) -> None:
         self._callers = directory / "callers"
+        self._bodies = directory / "bodies"
 
-    def __call__(self, url: str, callers: Sequence[Caller], seconds: int) -> Sample:
+    def __call__(
+        self, url: str, callers: Sequence[Caller], seconds: int, bodies: Sequence[str] = ()
+    ) -> Sample:
         """Load the URL from one thread, which is enough for tens of thousands of requests."""
         self._callers.write_text("".join(f"{tenant} {token}\n" for tenant, token in callers))
+        self._bodies.write_text("".join(f"{body}\n" for body in bodies))
         options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout=10s", f"-s{SCRIPT}"]
-        output = _run(["wrk", *options, url, "--", str(self._callers)], seconds)
+        output = _run(["wrk", *options, url, "--", str(self._callers), str(self._bodies)], seconds)
         result = json.loads(output.splitlines()[-1])
         if result["errors"] or not result["requests"]:
             raise LoadError(f"{result['errors']} of {result['requests']} requests failed at {url}")
@@ -77,13 +88,22 @@ class ApacheBench:
     """Load by ab. One process of ab knows one caller only, so several callers take turns."""
 
     name = "ab"
+    _body: Sequence[str] = ()
+    """Options that say what is sent."""
     turn = 50
     """Requests from one caller before the next one's turn."""
     processes = 8
     """At once, when callers take turns."""
 
-    def __call__(self, url: str, callers: Sequence[Caller], seconds: int) -> Sample:
+    def __call__(
+        self, url: str, callers: Sequence[Caller], seconds: int, bodies: Sequence[str] = ()
+    ) -> Sample:
         """Load the URL."""
+        with _file_of(bodies) as body:
+            self._body = body
+            return self._load(url, callers, seconds)
+
+    def _load(self, url: str, callers: Sequence[Caller], seconds: int) -> Sample:
         if len(callers) == 1:
             limits = [f"-c{CONNECTIONS}", f"-t{seconds}", "-n10000000"]
             return self._round(url, callers[0], limits, seconds)
@@ -107,7 +127,7 @@ class ApacheBench:
 
     def _round(self, url: str, caller: Caller, limits: Sequence[str], seconds: float) -> Sample:
         headers = [f"-Htenant: {caller.tenant}", f"-HAuthorization: Bearer {caller.token}"]
-        output = _run(["ab", "-q", "-k", "-l", *limits, *headers, url], seconds)
+        output = _run(["ab", "-q", "-k", "-l", *limits, *self._body, *headers, url], seconds)
         failed = _number(r"Failed requests: +(\d+)", output) + _number(
             r"Non-2xx responses: +(\d+)", output
         )
@@ -144,6 +164,18 @@ def find_driver(directory: Path) -> Driver:
         LoadError: neither is installed.
     """
     return Wrk(directory) if installed_driver() == Wrk.name else ApacheBench()
+
+
+@contextmanager
+def _file_of(bodies: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Options with which ab sends the first body; none where there is none."""
+    if not bodies:
+        yield ()
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(bodies[0])
+        file.flush()
+        yield (f"-p{file.name}", "-Tapplication/json")
 
 
 def _run(command: Sequence[str], seconds: float) -> str:

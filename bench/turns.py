@@ -22,6 +22,8 @@ class Place(NamedTuple):
     """Process id of the program that answers."""
     database: int
     """Process id of the database server."""
+    bodies: Sequence[str] = ()
+    """Of POST; without them it is GET."""
 
 
 class Turn(NamedTuple):
@@ -84,7 +86,7 @@ def medians(turns: Sequence[Turn]) -> Row:
 
 def _turn(driver: Driver, place: Place, seconds: int) -> Turn:
     before = cpu_seconds(place.program), cpu_seconds(place.database)
-    sample = driver(place.url, place.callers, seconds)
+    sample = driver(place.url, place.callers, seconds, place.bodies)
     after = cpu_seconds(place.program), cpu_seconds(place.database)
     program, database = (
         (end - start) / sample.requests * 1e6 for start, end in zip(before, after, strict=True)

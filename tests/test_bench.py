@@ -30,7 +30,13 @@ def requests() -> list[tuple[str | None, str | None]]:
 
 
 @pytest.fixture
-def server(requests: list[tuple[str | None, str | None]]) -> Iterator[str]:
+def bodies() -> list[str]:
+    """What it has got by POST."""
+    return []
+
+
+@pytest.fixture
+def server(requests: list[tuple[str | None, str | None]], bodies: list[str]) -> Iterator[str]:
     """A server that knows one address: `/users/`."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -40,6 +46,10 @@ def server(requests: list[tuple[str | None, str | None]]) -> Iterator[str]:
             self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"{}")
+
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             pass
@@ -75,6 +85,14 @@ def test_driver_sends_requests_of_all_callers(
     assert sample.rate > 0
     assert 0 <= sample.p50_ms <= sample.p99_ms
     assert set(requests) == {(caller.tenant, f"Bearer {caller.token}") for caller in callers}
+
+
+def test_driver_sends_bodies(driver: Driver, server: str, bodies: list[str]) -> None:
+    assert driver(f"{server}/users/", CALLERS[:1], 1).requests > 0
+    assert bodies == []
+    sent = ['{"title": "One"}', '{"title": "Two"}']
+    assert driver(f"{server}/users/", CALLERS[:1], 1, sent).requests > 0
+    assert set(bodies) == set(sent if driver.name == "wrk" else sent[:1])
 
 
 def test_driver_reports_failed_requests(driver: Driver, server: str) -> None:
@@ -124,7 +142,9 @@ def test_all_benchmarks_end_with_one_json_object_each() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    users, accounts, create, upgrade, archives, tenants = map(json.loads, done.stdout.splitlines())
+    users, accounts, tasks, create, upgrade, archives, tenants = map(
+        json.loads, done.stdout.splitlines()
+    )
     assert users["name"] == "users"
     assert set(users["ratios"]) == {"app/floor", "floor/app, processor time"}
     assert set(users["figures"]) >= {"floor", "app"}
@@ -136,6 +156,17 @@ def test_all_benchmarks_end_with_one_json_object_each() -> None:
         "import/COPY, 120 users",
     }
     assert accounts["figures"]["each token check"] == {"statements": 1, "hashes": 0}
+    assert tasks["name"] == "tasks"
+    assert set(tasks["ratios"]) == {
+        *(f"{what} /tasks/, app/floor" for what in ("GET", "POST")),
+        *(f"{what} /tasks/, floor/app, processor time" for what in ("GET", "POST")),
+        *(
+            f"p99 of {what}, API/bare SQL"
+            for what in ("priority and due", "creator and status", "tags and assignee", "search")
+        ),
+        "statements of /sync with nothing new/1",
+        "import/COPY, 120 tasks",
+    }
     assert create["name"] == "create"
     assert set(create["ratios"]) == {
         f"{way}/script, {count} tenants"
@@ -168,6 +199,6 @@ def test_all_benchmarks_end_with_one_json_object_each() -> None:
     assert tenants["name"] == "tenants-1000"
     assert set(tenants["ratios"]) == {"all tenants/one tenant"}
     assert tenants["figures"]["backends, in the end"]["private MiB"] > 0
-    for result in (users, accounts, create, upgrade, archives, tenants):
+    for result in (users, accounts, tasks, create, upgrade, archives, tenants):
         assert all(ratio > 0 for ratio in result["ratios"].values())
     assert "processor time" in done.stderr  # the tables, for people
