@@ -21,6 +21,8 @@ from ops.local.postgres import PostgresServer
 
 ROOT = Path(__file__).parent.parent
 CALLERS = [Caller("acme", "t_acme.secret"), Caller("globex", "t_globex.secret")]
+SECONDS = 3
+"""Of load: on a busy machine a driver may not come to its first request within one."""
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def test_driver_sends_requests_of_all_callers(
     requests: list[tuple[str | None, str | None]],
     callers: list[Caller],
 ) -> None:
-    sample = driver(f"{server}/users/", callers, 1)
+    sample = driver(f"{server}/users/", callers, SECONDS)
     assert sample.requests > 0
     assert sample.rate > 0
     assert 0 <= sample.p50_ms <= sample.p99_ms
@@ -88,16 +90,16 @@ def test_driver_sends_requests_of_all_callers(
 
 
 def test_driver_sends_bodies(driver: Driver, server: str, bodies: list[str]) -> None:
-    assert driver(f"{server}/users/", CALLERS[:1], 1).requests > 0
+    assert driver(f"{server}/users/", CALLERS[:1], SECONDS).requests > 0
     assert bodies == []
     sent = ['{"title": "One"}', '{"title": "Two"}']
-    assert driver(f"{server}/users/", CALLERS[:1], 1, sent).requests > 0
+    assert driver(f"{server}/users/", CALLERS[:1], SECONDS, sent).requests > 0
     assert set(bodies) == set(sent if driver.name == "wrk" else sent[:1])
 
 
 def test_driver_reports_failed_requests(driver: Driver, server: str) -> None:
     with pytest.raises(LoadError, match="requests failed"):
-        driver(f"{server}/elsewhere", CALLERS[:1], 1)
+        driver(f"{server}/elsewhere", CALLERS[:1], SECONDS)
 
 
 def test_driver_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
