@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
@@ -31,8 +32,9 @@ from ops.runs import queue
 from tests.factories import Company, Operator, register, wait_until
 from todo_app import create_app
 from todo_app.config import Settings
-from todo_app.database import transaction
+from todo_app.database import db, transaction
 from todo_app.tenancy import operations
+from todo_app.tenants.models import Tenant
 
 # Whoever starts the tests in the background, or with nohup, lets them ignore these signals, and
 # with them every program that they send them to.
@@ -158,6 +160,22 @@ def worker(app: Flask, environment: dict[str, str]) -> Iterator[subprocess.Popen
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture
+def dropped_again(app: Flask) -> Iterator[None]:
+    """Whatever tenants a test makes are gone after it: they have names that others want."""
+
+    def slugs() -> set[str]:
+        with app.app_context(), operations():
+            return set(db.session.scalars(sa.select(Tenant.slug)))
+
+    before = slugs()
+    yield
+    for slug in slugs() - before:
+        arguments = ["tenants", "drop", slug, "--confirm", slug]
+        dropped = app.test_cli_runner().invoke(args=arguments)
+        assert dropped.exit_code == 0, dropped.output
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -123,7 +122,8 @@ def follow(client: FlaskClient, guide: str, values: Values) -> int:
     return len(examples)
 
 
-def test_the_guide_for_clients(app: Flask, client: FlaskClient) -> None:
+@pytest.mark.usefixtures("dropped_again")
+def test_the_guide_for_clients(client: FlaskClient) -> None:
     assert follow(client, "api.md", {}) > 15
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import schemathesis
-import sqlalchemy as sa
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import (
@@ -20,9 +18,6 @@ from schemathesis.checks import (
 )
 
 from tests.factories import Company, register, sign_in
-from todo_app.database import db
-from todo_app.tenancy import operations
-from todo_app.tenants.models import Tenant
 
 EXAMPLES = 20
 
@@ -54,22 +49,6 @@ def fuzzed(app: Flask) -> Company:
     todo_list = company.post("/lists/", {"title": "List"}).json["uuid"]
     company.post("/tasks/", {"title": "Task", "list_uuid": todo_list})
     return company
-
-
-@pytest.fixture
-def dropped_again(app: Flask, fuzzed: Company) -> Iterator[None]:
-    """Whatever tenants a test makes are gone after it: they have names that others want."""
-
-    def slugs() -> set[str]:
-        with app.app_context(), operations():
-            return set(db.session.scalars(sa.select(Tenant.slug)))
-
-    before = slugs()
-    yield
-    for slug in slugs() - before:
-        arguments = ["tenants", "drop", slug, "--confirm", slug]
-        dropped = app.test_cli_runner().invoke(args=arguments)
-        assert dropped.exit_code == 0, dropped.output
 
 
 @pytest.mark.usefixtures("dropped_again")

@@ -152,6 +152,7 @@ def test_stale_spares_are_replaced(app: Flask) -> None:
             assert db.session.execute(sa.text(statement)).scalar() == 2
 
 
+@pytest.mark.usefixtures("dropped_again")
 def test_demo_data_is_made_once(app: Flask) -> None:
     def demo() -> list[dict[str, str]]:
         result = app.test_cli_runner(env={"DEMO_PASSWORD": "demo password"}).invoke(
@@ -165,8 +166,6 @@ def test_demo_data_is_made_once(app: Flask) -> None:
     credentials = {"email": boss["email"], "password": "demo password"}
     answer = client.post("/auth/login", json=credentials, headers={"tenant": boss["slug"]})
     assert answer.status_code == 200
-    for company in demo():
-        run(app, "drop", company["slug"], "--confirm", company["slug"])
 
 
 def test_the_control_plane_migrates_in_several_instances_at_once(
