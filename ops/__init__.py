@@ -22,6 +22,7 @@ from ops.runs.routes import runs as runs_routes
 from ops.tenants.cli import tenants
 from ops.upkeep.cli import upkeep
 from todo_app.config import Settings
+from todo_app.openapi import Api
 
 
 def init_app(app: Flask) -> Celery:
@@ -45,8 +46,8 @@ def init_app(app: Flask) -> Celery:
         backups.add_command(command)
     for command in (restores_cli.clone, restores_cli.archive, upkeep):
         tenants.add_command(command)
-    api = app.extensions["api"]
-    api.spec.components.security_scheme("operator", {"type": "http", "scheme": "bearer"})
+    api: Api = app.extensions["api"]
+    api.add_token_kind("operator", "An operator's token.")
     for blueprint in (runs_routes, backups_routes, restores_routes, account, cc):
         api.register_blueprint(blueprint)
     app.register_blueprint(metrics)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
@@ -31,6 +32,7 @@ from ops.roles import command
 from ops.runs import queue
 from tests.factories import Company, Operator, register, wait_until
 from todo_app import create_app
+from todo_app.accounts import passwords
 from todo_app.config import Settings
 from todo_app.database import db, transaction
 from todo_app.tenancy import operations
@@ -48,6 +50,8 @@ API_PASSWORD = "api-password"
 
 MEMORY = Path("/dev/shm")
 """Thousands of schemas are hundreds of thousands of files: a fifth of the time, on a disk."""
+HASHER = passwords._hasher
+"""As it is for everybody but the tests."""
 ROOM = 12 * 1024**3
 """The servers of two processes have some 5 GiB in the end."""
 
@@ -110,6 +114,22 @@ def app(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Flask:
     result = app.test_cli_runner().invoke(args=["control", "upgrade"])
     assert result.exit_code == 0, result.output
     return app
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashes() -> Iterator[None]:
+    """Passwords are hashed in no time in this process: thousands of people sign in."""
+    with pytest.MonkeyPatch.context() as patch:
+        cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(passwords, "_hasher", cheap)
+        yield
+
+
+@pytest.fixture
+def real_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the hashes themselves."""
+    monkeypatch.setattr(passwords, "_hasher", HASHER)
+    monkeypatch.setattr(passwords, "_decoy", passwords._decoy.__wrapped__)
 
 
 @pytest.fixture

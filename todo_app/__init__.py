@@ -10,11 +10,10 @@ import orjson
 from flask import Flask, Response, request
 from flask.json.provider import JSONProvider
 from flask_cors import CORS
-from flask_smorest import Api
 from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from todo_app import auth, database, errors, examples, histories, limits, logs, metrics
+from todo_app import auth, database, errors, histories, limits, logs, metrics
 from todo_app.accounts import routes as accounts
 from todo_app.activity import routes as activity
 from todo_app.audit import routes as audit
@@ -33,6 +32,7 @@ from todo_app.health import health
 from todo_app.invitations import routes as invitations
 from todo_app.line import Line, reading_aside
 from todo_app.lists import routes as lists
+from todo_app.openapi import Api
 from todo_app.permissions import routes as permissions
 from todo_app.registration import routes as registration
 from todo_app.relations import routes as relations
@@ -231,13 +231,10 @@ def register_blueprints(app: Flask, settings: Settings) -> None:
     """Register the API's routes, its documentation, and the health checks."""
     api = Api(app)
     app.extensions["api"] = api
-    api.DEFAULT_ERROR_RESPONSE_NAME = None
-    examples.init_api(api)
     # flask-smorest brings a renderer of its own; `errors` is the only one here.
     errors.init_app(app)
     for name, description in SECURITY_SCHEMES.items():
-        scheme = {"type": "http", "scheme": "bearer", "description": description}
-        api.spec.components.security_scheme(name, scheme)
+        api.add_token_kind(name, description)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     app.register_blueprint(health)

@@ -87,8 +87,11 @@ def test_an_answer_in_chunks_is_read() -> None:
 
 
 def test_the_next_address_is_tried_where_one_does_not_connect() -> None:
-    with receiver(answer(), host="127.0.0.2") as server:
-        attempt = post(server.port, resolve=lambda *_: ["127.0.0.1", "127.0.0.2"])
+    with socket.socket() as refusing:  # its port is nobody else's, and it does not listen
+        refusing.bind(("127.0.0.1", 0))
+        port = refusing.getsockname()[1]
+        with receiver(answer(), host="127.0.0.2", port=port):
+            attempt = post(port, resolve=lambda *_: ["127.0.0.1", "127.0.0.2"])
     assert attempt.is_accepted
     assert attempt.address == "127.0.0.2"
 

@@ -81,6 +81,7 @@ def test_what_looks_the_same_is_the_same() -> None:
     assert not verify_password(hash_password(composed), "zazolc gesla")
 
 
+@pytest.mark.usefixtures("real_hashes")
 @pytest.mark.parametrize("stored", [None, UNUSABLE, "", "none: nobody signs in"])
 def test_without_a_hash_nothing_is_right_and_the_work_is_the_same(
     monkeypatch: pytest.MonkeyPatch, stored: str | None

@@ -115,6 +115,7 @@ def test_who_is_not_confirmed_is_told_so_by_the_right_password_alone(
         assert_problem(log_in(acme), 403)
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_an_old_hash_is_replaced_at_log_in(app: Flask, acme: Company) -> None:
     old = PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1).hash(PASSWORD)
     with row_of(app, acme) as user:
