@@ -56,6 +56,12 @@ ROOM = 12 * 1024**3
 """The servers of two processes have some 5 GiB in the end."""
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long tests, so that no process waits for the other one's last."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """An embedded PostgreSQL of this test process."""

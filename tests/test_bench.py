@@ -130,6 +130,7 @@ def test_processes_of_the_database(postgres: PostgresServer, app: object) -> Non
 @pytest.mark.skipif(
     not (shutil.which("wrk") or shutil.which("ab")), reason="neither wrk nor ab is installed"
 )
+@pytest.mark.long
 def test_all_benchmarks_end_with_one_json_object_each() -> None:
     done = subprocess.run(
         [

@@ -52,6 +52,7 @@ def fuzzed(app: Flask) -> Company:
 
 
 @pytest.mark.usefixtures("dropped_again")
+@pytest.mark.long
 def test_every_answer_is_one_that_the_document_allows(
     app: Flask, fuzzed: Company, operator: str, subtests: pytest.Subtests
 ) -> None:

@@ -150,6 +150,7 @@ def test_without_a_token_every_route_but_the_open_ones_is_401(
     assert opened == OPEN_ROUTES
 
 
+@pytest.mark.long
 def test_another_tenants_ids_are_404(
     company: Company, globex: Company, all_operations: list[Operation]
 ) -> None:

@@ -30,6 +30,8 @@ from todo_app.schemas import ProblemSchema
 
 View = Callable[..., Any]
 
+PROBLEM = ProblemSchema()
+
 
 class Received(Protocol):
     """A body that has been read."""
@@ -278,7 +280,7 @@ def _document(view: Any, guard: Guard, errors: set[int], parameters: list[dict[s
     for status in sorted(errors - set(responses)):
         responses[status] = [
             {
-                "schema": ProblemSchema(),
+                "schema": PROBLEM,
                 "description": ERROR_TEXTS[status],
                 "content_type": PROBLEM_TYPE,
             }

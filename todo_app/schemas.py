@@ -20,6 +20,10 @@ class Schema(ma.Schema):
 
         unknown = ma.RAISE
 
+    def __deepcopy__(self, _: dict[int, Any]) -> Schema:
+        """Itself, which nobody changes: flask-smorest copies whatever describes a view, often."""
+        return self
+
 
 class String(ma.fields.String):
     """Text without null bytes, which PostgreSQL cannot store, trimmed at both ends.

@@ -78,7 +78,7 @@ def request(url: str, method: str, body: Any, headers: dict[str, str]) -> Answer
 def running(directory: Path) -> Iterator[Installation]:
     """Start it, and see that nothing of it is left in the end."""
     root = directory / "todo"
-    ignored = shutil.ignore_patterns("var", ".*", "__pycache__", "tests", "bench")
+    ignored = shutil.ignore_patterns("var", ".*", "*.pyc.*", "tests", "bench")
     shutil.copytree(ROOT, root, ignore=ignored)
     kept = ("PATH", "HOME", "VIRTUAL_ENV", "COVERAGE_PROCESS_START", "COVERAGE_FILE")
     port, flower_port = free_port(), free_port()

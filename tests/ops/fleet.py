@@ -250,7 +250,8 @@ def make_fleet(directory: Path, env: dict[str, str]) -> Iterator[Fleet]:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+            # With what is compiled, but not with what another process just compiles.
+            shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copy(source, root)
     engine = sa.create_engine(

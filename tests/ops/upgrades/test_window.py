@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
+import pytest
 import sqlalchemy as sa
 
 from ops.local.files import LOOPBACK, free_port
@@ -109,6 +110,7 @@ def use(port: int, callers: Sequence[Caller], is_over: threading.Event) -> list[
                 call(caller, "GET", "/tasks/")
 
 
+@pytest.mark.long
 def test_no_request_fails_while_200_tenants_are_upgraded(fleet: Fleet) -> None:
     slugs = fleet.add_tenants(TENANTS)
     callers = add_callers(fleet, slugs)
