@@ -91,6 +91,7 @@ def message(
     kind: str, payload: dict[str, Any] | sa.BindParameter[Any], at: Any = None
 ) -> sa.Insert:
     """The statement of `put`, to be sent together with another one."""
-    times = {} if at is None else {"available_at": at}
+    # Nobody waits for it before that.
+    times = {} if at is None else {"available_at": at, "created_at": at}
     # Inline: nothing of the row is read back, for a tenant's role may not read the outbox.
     return sa.insert(OutboxMessage).values(kind=kind, payload=payload, **times).inline()

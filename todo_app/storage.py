@@ -195,6 +195,16 @@ class Storage:
             raise StorageError(f"{name} is shorter in the storage than it was.")
         return data
 
+    def size(self, name: str) -> int:
+        """Bytes of an object.
+
+        Raises:
+            NotStoredError: there is none of this name.
+            StorageError: the storage does not answer.
+        """
+        with _faults(f"read {name} from", name):
+            return int(obstore.head(self._store, name)["size"])
+
     def copy(self, name: str, to: str) -> None:
         """Copy an object within the storage; one of the new name is replaced.
 

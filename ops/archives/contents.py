@@ -52,9 +52,13 @@ class Contents:
         for key, size in self._rows:
             name = object_name(self._tenant_uuid, key)
             try:
-                first = self._storage.part(name, 0, min(size, PIECE_BYTES)) if size else b""
+                is_whole = self._storage.size(name) == size
+                has_any = size and is_whole
+                first = self._storage.part(name, 0, min(size, PIECE_BYTES)) if has_any else b""
             except NotStoredError:
-                log.error("content of a file is gone", name=name)
+                is_whole = False
+            if not is_whole:
+                log.error("content of a file is gone, or was cut", name=name)
                 continue
             yield FileContent(str(key), size, self._pieces(name, first, size))
 

@@ -65,6 +65,8 @@ def rescan(settings: Settings, *, may_forget_all: bool = False) -> Scan:
     underway = set(db.session.scalars(_UNDERWAY))
     known = {row.name: row for row in db.session.scalars(sa.select(ArchiveRow))}
     names = set(storage.names())
+    # And those that have begun while it was listed.
+    underway |= set(db.session.scalars(_UNDERWAY))
     found, unreadable = _found(storage, names, underway)
     gone = [name for name in known if name not in found and name.partition("/")[0] not in underway]
     if known and not found and gone and not may_forget_all:

@@ -86,12 +86,17 @@ def settle(claimed: Claim, attempt: Attempt) -> None:
 
     Where the message has been claimed again meanwhile, or is gone, nothing does.
     """
-    found = sa.select(Webhook).where(Webhook.id == claimed.webhook_id)
-    webhook = db.session.scalars(found.with_for_update(key_share=True)).one_or_none()
+    found = (
+        sa.select(Webhook)
+        .join(WebhookDelivery, WebhookDelivery.webhook_id == Webhook.id)
+        .where(WebhookDelivery.uuid == claimed.uuid)
+    )
+    webhook = db.session.scalars(found.with_for_update(of=Webhook, key_share=True)).one_or_none()
     message = db.session.scalars(
         sa.select(WebhookDelivery)
         .where(
-            WebhookDelivery.id == claimed.message_id,
+            # Not by their numbers: a restore may have come in between, and given others.
+            WebhookDelivery.uuid == claimed.uuid,
             WebhookDelivery.state == PENDING,
             WebhookDelivery.attempts == claimed.attempts,
         )

@@ -93,7 +93,7 @@ def put_off(wake: Wake) -> None:
     db.session.execute(
         sa.update(OutboxMessage)
         .where(OutboxMessage.id == wake.id)
-        .values(available_at=sa.func.now() + AWAY_FOR)
+        .values(available_at=sa.func.now() + AWAY_FOR, created_at=sa.func.now() + AWAY_FOR)
         .execution_options(synchronize_session=False)
     )
 

@@ -193,7 +193,7 @@ def _checks() -> Iterator[Metric]:
     differs = sa.func.cardinality(TenantCheck.differences) > 0
     statement = sa.select(
         sa.func.count(), sa.func.count().filter(differs), sa.func.min(TenantCheck.checked_at)
-    )
+    ).join(Tenant, sa.and_(Tenant.id == TenantCheck.tenant_id, Tenant.state.in_(UPGRADED_STATES)))
     checked, drifted, oldest = db.session.execute(statement).one()
     yield _value("todo_tenants_checked", "Tenants whose schema has been checked.", checked)
     yield _value("todo_tenants_drifted", "Tenants whose schema differs from its revision.", drifted)

@@ -35,6 +35,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from todo_app import outbox
 from todo_app.database import quote_identifier
 
 OF_PEOPLE = ("access_tokens", "two_factor", "recovery_codes", "one_time_tokens")
@@ -79,11 +80,16 @@ def carry_over(pair: Pair, *, missing_too: bool, again: bool) -> None:
 
     Args:
         pair: the two.
-        missing_too: whether an invitation that is live no more is revoked.
+        missing_too: whether an invitation that is live no more is revoked; not so in an `undo`.
         again: whether this has been done within the last hour: entries of the record that are
             older are not looked for.
     """
-    send(pair.connection, _renumber(pair.new), *_tell(pair.new))
+    send(pair.connection, _renumber(pair.new))
+    if missing_too:
+        # In an `undo`, nobody has been told since the schema was put aside.
+        send(pair.connection, *_tell(pair.new))
+    if pair.columns("reminders"):
+        send(pair.connection, _remind(pair))
     for table in OF_PEOPLE:
         if pair.columns(table):
             send(pair.connection, *_of_people(pair, table))
@@ -108,21 +114,28 @@ def carry_over(pair: Pair, *, missing_too: bool, again: bool) -> None:
         send(pair.connection, *_close_doors(pair.new))
 
 
-def forget(connection: sa.Connection, incoming: str) -> None:
+def forget(connection: sa.Connection, incoming: str, *, is_copy: bool = True) -> None:
     """End sessions, API tokens, calendars, mailed secrets and open invitations of a schema.
 
-    Its webhooks are off, and nobody is reminded: what happens in a copy is nothing that they were
-    meant to be told of.
+    Its webhooks are off, and nobody is reminded: of nothing at all in a copy, where nothing happens
+    that they were meant to be told of, and elsewhere of nothing that is over.
 
     Args:
         connection: as its owner.
         incoming: its name. It is at the newest revision, and takes no live one's place.
+        is_copy: whether the tenant lives on elsewhere; else it comes back.
     """
     new = quote_identifier(incoming)
     opened = (f"DELETE FROM {new}.access_tokens", f"DELETE FROM {new}.feeds")
-    unmoved = f"UPDATE {new}.reminders SET next_at = NULL WHERE next_at IS NOT NULL"
+    over = "IS NOT NULL" if is_copy else "<= now()"
+    unmoved = f"UPDATE {new}.reminders SET next_at = NULL WHERE next_at {over}"
     told = (_renumber(new), *_tell(new), unmoved)
     send(connection, *opened, *_silence(new), *_close_doors(new), *told)
+
+
+def call(connection: sa.Connection, live: str) -> None:
+    """Have a tenant looked at: nobody else calls for the reminders and notices that are back."""
+    connection.execute(outbox.message(outbox.NOTICES, {"schema_name": live}))
 
 
 def record(connection: sa.Connection, incoming: str, action: str, **details: str) -> None:
@@ -302,6 +315,15 @@ def _tell(new: str) -> tuple[str, str]:
     return (
         f"UPDATE {new}.activity SET is_told = true WHERE NOT is_told",
         f"DELETE FROM {new}.held_notices",
+    )
+
+
+def _remind(pair: Pair) -> str:
+    """What was due since the archive has been sent, but for what is just due and still waits."""
+    return (
+        f"UPDATE {pair.new}.reminders AS i SET next_at = NULL WHERE i.next_at <= now()"
+        f" AND NOT EXISTS (SELECT FROM {pair.old}.reminders AS l"
+        "  WHERE l.uuid = i.uuid AND l.next_at = i.next_at)"
     )
 
 

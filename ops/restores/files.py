@@ -39,6 +39,8 @@ class Home(NamedTuple):
 
     storage: Storage
     tenant_uuid: uuid.UUID
+    live: str | None = None
+    """The schema whose keys are right, where it has a content; see `carry_over`."""
 
     def keys(self) -> set[str]:
         """Of all that are there."""
@@ -75,12 +77,16 @@ def put(connection: sa.Connection, archive: Archive, schema_name: str, home: Hom
     """
     there: set[str] | None = None
     wanted: dict[str, str] = {}
+    moved: dict[str, str] = {}
     for key, content in archive.files():
         if there is None:
             there = home.keys()
             wanted = dict(_contents(connection, schema_name))
-        if key in wanted and key not in there:
-            _put(home, key, content, wanted[key])
+            if home.live is not None:
+                moved = {sha256: key for key, sha256 in _contents(connection, home.live)}
+        place = moved.get(wanted.get(key, ""), key)
+        if key in wanted and place not in there:
+            _put(home, place, content, wanted[key])
 
 
 def _put(home: Home, key: str, content: Readable, sha256: str) -> None:

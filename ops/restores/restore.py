@@ -18,7 +18,7 @@ from ops.restores.models import ReplacedSchema
 from ops.restores.names import is_replaced, side_name
 from ops.restores.progress import Progress
 from ops.restores.source import Source, fill, find_source
-from ops.restores.swap import Swap, note, swap
+from ops.restores.swap import ClaimLostError, Swap, note, swap
 from ops.runs.claims import Item
 from ops.tenants.job import drop_schema
 from ops.upgrades.locks import lock_tenant
@@ -86,6 +86,8 @@ def put_in_place(
         name = stack.enter_context(scratch.scratch())
         role = scratch.grantee(connection, settings, live)
         home = files.home(settings, tenant.uuid)
+        if home and has_people:
+            home = home._replace(live=live)
         filled = fill(connection, source, name, role, settings, progress, home)
         deleted = people.deleted_since(connection, live, name) if has_people else []
 
@@ -96,11 +98,16 @@ def put_in_place(
                 )
                 files.carry_over(connection, live, name)
             else:
-                carried.forget(connection, name)
+                is_copy = str(tenant.uuid) != str(source.expected.tenant_uuid)
+                carried.forget(connection, name, is_copy=is_copy)
 
         def last() -> None:
+            if _tenant(connection, item.tenant_id).uuid != tenant.uuid:
+                # Asked for anew, as after a cancel: the files lie where the tenant is no more.
+                raise ClaimLostError
             carry_over(again=True)
             carried.list_members(connection, live, name)
+            carried.call(connection, live)
             if has_people:
                 archive = source.expected.name
                 carried.record(connection, name, "backup.restored", archive=archive)
@@ -171,7 +178,8 @@ def _values(connection: sa.Connection, tenant: Any, header: Header) -> dict[str,
         host = None if connection.execute(taken).first() else host
     state = archived.get("state")
     state = state if state in WITH_DATA else ACTIVE
-    return {**values, "host": host, "retention": archived.get("retention"), "state": state}
+    own = {name: archived.get(name) for name in ("retention", "account_limit")}
+    return {**values, **own, "host": host, "state": state}
 
 
 def put_aside_tables(
@@ -247,6 +255,7 @@ def undo(item: Item, settings: Settings, schema_name: str | None = None) -> dict
         def last() -> None:
             carry_over(again=True)
             carried.list_members(connection, live, incoming)
+            carried.call(connection, live)
             if has_people:
                 carried.record(connection, incoming, "backup.undone", archive=kept.archive)
 

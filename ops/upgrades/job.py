@@ -93,6 +93,7 @@ def make_plan(order: Order, settings: Settings) -> Plan:
             "lock_timeout": settings.upgrade_lock_timeout,
             "statement_timeout": settings.upgrade_statement_timeout,
             "before_backup": order.before_backup,
+            "downgrade": order.downgrade,
         },
     )
 
@@ -139,7 +140,7 @@ def perform(params: Mapping[str, Any], settings: Settings) -> Performing:
         storage = Storage(settings.need("backup_url"))
         set_ = SetRef(params["set_id"], params["set"])
         before = partial(take, storage=storage, settings=settings, set_=set_)
-    return mover(target, timeouts, before)
+    return mover(target, timeouts, before, downgrade=params.get("downgrade"))
 
 
 def preview(plan: Plan) -> dict[str, str]:

@@ -65,13 +65,20 @@ class Timeouts(NamedTuple):
 
 
 @contextmanager
-def mover(target: str, timeouts: Timeouts, before: Before | None = None) -> Iterator[Perform]:
+def mover(
+    target: str,
+    timeouts: Timeouts,
+    before: Before | None = None,
+    *,
+    downgrade: bool | None = None,
+) -> Iterator[Perform]:
     """What moves tenants to a revision, all on one connection; nothing that goes wrong is raised.
 
     Args:
         target: name of the revision; empty for none at all.
         timeouts: bounds for the statements.
         before: called for each tenant first; where it raises, the tenant is not moved.
+        downgrade: whether tenants are taken back, and only that; None for either way.
     """
     with ExitStack() as stack:
         connection: sa.Connection | None = None
@@ -89,7 +96,7 @@ def mover(target: str, timeouts: Timeouts, before: Before | None = None) -> Iter
                 moved += 1
             except sa.exc.DBAPIError as error:
                 return Outcome(FAILED, first_line(error), retry=True)
-            return move(connection, item, target, timeouts, before)
+            return move(connection, item, target, timeouts, before, downgrade=downgrade)
 
         yield move_next
 
@@ -100,6 +107,8 @@ def move(
     target: str,
     timeouts: Timeouts,
     before: Before | None = None,
+    *,
+    downgrade: bool | None = None,
 ) -> Outcome:
     """Move one tenant, as `mover` does, on a connection in autocommit mode.
 
@@ -113,6 +122,11 @@ def move(
             if not is_ours:
                 return Outcome(SKIPPED, "another worker has taken the tenant meanwhile")
             revision = start
+            if downgrade is not None and (start < target if downgrade else start > target):
+                # As where an old run is resumed: others have moved the tenant on since.
+                return Outcome(
+                    SKIPPED, f"It is at {start or 'base'} already.", result=_result(start)
+                )
             if before is not None and start != target:
                 before(connection, schema_name=item.schema_name)
             try:

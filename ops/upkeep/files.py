@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ops.archives.models import ArchiveRow
+from ops.archives.models import ArchiveRow, TenantKey
 from ops.restores.files import delete_all
 from todo_app.config import Settings
 from todo_app.database import db
@@ -135,11 +135,17 @@ def sweep_gone(settings: Settings) -> int:
         return 0
     storage.sweep()
     there = {uuid.UUID(name) for name in storage.folders("") if _is_key(name)}
-    gone = there - _alive(Tenant.uuid, there) - _alive(ArchiveRow.tenant_uuid, there)
+    gone = there - _alive(Tenant.uuid, there) - _alive(ArchiveRow.tenant_uuid, there, ~_IS_SHUT)
     for tenant_uuid in gone:
         delete_all(settings, tenant_uuid)
     return len(gone)
 
 
-def _alive(column: Any, among: set[uuid.UUID]) -> set[uuid.UUID]:
-    return set(db.session.scalars(sa.select(column).where(column.in_(among)).distinct()))
+_IS_SHUT = ArchiveRow.is_encrypted & sa.exists().where(
+    TenantKey.tenant_uuid == ArchiveRow.tenant_uuid, TenantKey.forgotten_at.is_not(None)
+)
+"""Nobody can open such an archive any more: it keeps nothing alive."""
+
+
+def _alive(column: Any, among: set[uuid.UUID], *which: sa.ColumnElement[bool]) -> set[uuid.UUID]:
+    return set(db.session.scalars(sa.select(column).where(column.in_(among), *which).distinct()))

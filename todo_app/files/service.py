@@ -147,10 +147,8 @@ def check_may_add(actor: CurrentUser, task_uuid: uuid.UUID, size: int, quota: in
 
 
 def known_key(sha256: str) -> uuid.UUID | None:
-    """Where a content lies; None where it is to be stored."""
-    found = sa.select(Content.key).where(
-        Content.sha256 == bytes.fromhex(sha256), Content.unused_since.is_(None)
-    )
+    """Where a content lies, or should lie; None where it has no place yet."""
+    found = sa.select(Content.key).where(Content.sha256 == bytes.fromhex(sha256))
     key = db.session.scalar(found)
     _end_reading()
     return key

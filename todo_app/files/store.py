@@ -6,7 +6,7 @@ import functools
 import os
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import structlog
@@ -90,6 +90,16 @@ class Store:
         with _hidden(), self._storage.writing(self._name(key)) as upload:
             while piece := file.read(PIECE_BYTES):
                 upload.write(piece)
+
+    def has(self, key: uuid.UUID, size: int) -> bool:
+        """Whether a content is there, whole.
+
+        Raises:
+            FilesAwayError
+        """
+        with suppress(ContentGoneError), _hidden():
+            return self._storage.size(self._name(key)) == size
+        return False
 
     def pieces(self, key: uuid.UUID, start: int, length: int) -> Iterator[bytes]:
         """A part of a content. The first piece is read before this returns.

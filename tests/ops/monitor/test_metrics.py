@@ -30,6 +30,7 @@ from tests.ops.monitor.scraping import (
     scrape,
     tenant,
 )
+from todo_app import outbox
 from todo_app.database import db, transaction
 from todo_app.outbox import OutboxMessage
 from todo_app.tenancy import control_plane, operations
@@ -248,3 +249,24 @@ def test_no_series_of_a_tenant_and_names_as_prometheus_wants_them(empty: Flask) 
     assert labels <= LABELS
     text = json.dumps([[name, sorted(labels)] for name, labels in seen.values])
     assert "secret-slug" not in text
+
+
+def test_what_is_for_later_does_not_wait_yet(empty: Flask) -> None:
+    oldest = "todo_outbox_oldest_timestamp_seconds"
+    with operations(), transaction():
+        outbox.put(outbox.NOTICES, {"schema_name": "t_a"}, NOW + timedelta(days=30))
+        db.session.execute(
+            sa.text("UPDATE public.outbox SET created_at = created_at - interval '1 hour'")
+        )
+    seen = scrape(empty)
+    assert oldest not in seen.names() or seen.value(oldest) > NOW.timestamp()
+
+
+def test_what_an_archived_tenant_was_when_it_was_checked_is_no_drift(empty: Flask) -> None:
+    gone = tenant("a", state="archived")
+    add(gone)
+    ago = NOW - timedelta(days=90)
+    add(TenantCheck(tenant_id=gone.id, revision="", differences=["extra index"], checked_at=ago))
+    seen = scrape(empty)
+    assert seen.value("todo_tenants_drifted") == 0
+    assert "todo_tenant_oldest_check_timestamp_seconds" not in seen.names()

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from ops.restores import shelve
 from ops.upgrades.script import head
-from tests.factories import Company, sign_in
+from tests.factories import Company, Operator, sign_in
 from tests.ops.moving import move_to
 from tests.ops.restores.keeping import Keeper, add_task, shown, titles
 from todo_app.database import own_connection
@@ -168,3 +168,14 @@ def test_a_tenant_without_any_revision(keeper: Keeper, acme: Company) -> None:
     assert keeper.count(acme.schema_name, "tasks") == 1
     empty = keeper.back_up(acme.slug)
     assert keeper.restore(acme.slug, set_name=empty)["state"] == "done"
+
+
+def test_a_limit_of_its_own_comes_back_with_a_tenant(
+    keeper: Keeper, acme: Company, cc: Operator
+) -> None:
+    assert cc.patch(f"/cc/{acme.slug}", {"account_limit": 3}).status_code == 200
+    keeper.back_up(acme.slug)
+    dropped = keeper.invoke("tenants", "drop", acme.slug, "--confirm", acme.slug)
+    assert dropped.exit_code == 0, dropped.output
+    assert keeper.restore(acme.slug)["state"] == "done"
+    assert keeper.tenant(acme.slug).account_limit == 3

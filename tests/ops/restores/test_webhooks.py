@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from flask import Flask
 
+from ops.delivery import claims
+from ops.delivery.http_guard import Attempt
 from tests.factories import Company
 from tests.ops.restores.keeping import Keeper
 from tests.todo_app.helpers import inside
@@ -58,3 +60,29 @@ def test_a_copy_sends_nothing(app: Flask, acme: Company, keeper: Keeper) -> None
         assert list(db.session.scalars(sa.select(Webhook.is_active))) == [False]
         assert list(db.session.scalars(sa.select(WebhookDelivery.state))) == ["failed"]
     assert [m.state for m in messages_of(app, acme)] == ["pending"]
+
+
+def test_an_attempt_that_a_restore_overtakes_is_of_its_own_message(
+    app: Flask, acme: Company, keeper: Keeper
+) -> None:
+    keeper.sql("DELETE FROM public.outbox WHERE kind = 'webhooks'")
+    add_webhook(acme)
+    keeper.back_up(acme.slug)
+    for title in "ABCD":
+        add_list(acme, title)
+    for title in "ABCD":
+        with inside(app, acme.slug):
+            claimed = claims.claim()
+            assert claimed is not None
+            if title != "D":
+                claims.settle(claimed, Attempt(0.1, status=500))
+    with inside(app, acme.slug):
+        # One is given up, which the restore does not take over: the others get other numbers.
+        given_up = sa.update(WebhookDelivery).where(WebhookDelivery.id == 1)
+        db.session.execute(given_up.values(state="failed", next_at=None))
+    # While D is being sent:
+    assert keeper.restore(acme.slug)["state"] == "done"
+    with inside(app, acme.slug):
+        claims.settle(claimed, Attempt(0.1, status=200))
+    after = {row.payload["data"]["list"]["title"]: row.state for row in messages_of(app, acme)}
+    assert after == {"B": "pending", "C": "pending", "D": "delivered"}
