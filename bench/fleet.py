@@ -51,7 +51,7 @@ class Fleet:
         self.root.mkdir()
         for part in PARTS:
             if (ROOT / part).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__")
+                ignored = shutil.ignore_patterns("*.pyc.*")
                 shutil.copytree(ROOT / part, self.root / part, ignore=ignored)
             else:
                 shutil.copy(ROOT / part, self.root)

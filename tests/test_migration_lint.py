@@ -40,7 +40,7 @@ def downgrade() -> None:
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of migrations/ that the lint program works on."""
     copy = tmp_path / "migrations"
-    ignored = shutil.ignore_patterns("__pycache__", "lint")
+    ignored = shutil.ignore_patterns("*.pyc.*", "lint")
     shutil.copytree(histories.DIRECTORY, copy, ignore=ignored)
     monkeypatch.setattr(histories, "DIRECTORY", copy)
     return copy

@@ -80,7 +80,7 @@ def running(directory: Path) -> Iterator[Installation]:
     root = directory / "todo"
     ignored = shutil.ignore_patterns("var", ".*", "*.pyc.*", "tests", "bench")
     shutil.copytree(ROOT, root, ignore=ignored)
-    kept = ("PATH", "HOME", "VIRTUAL_ENV", "COVERAGE_PROCESS_START", "COVERAGE_FILE")
+    kept = ("PATH", "HOME", "VIRTUAL_ENV")
     port, flower_port = free_port(), free_port()
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment |= {"PORT": str(port), "FLOWER_PORT": str(flower_port)}

@@ -16,9 +16,6 @@ from ops.local.account import PASS_THROUGH
 
 REPOSITORY = Path(__file__).parents[3]
 
-# What the coverage of programs is measured by.
-MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-
 
 def processes_in(directory: Path) -> dict[int, str]:
     """Command lines, by process id, of what runs in `directory` or below."""
@@ -77,7 +74,7 @@ class Program:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 # Nothing of ours: it must do with an empty environment.
-                env={"PYTHONPATH": str(REPOSITORY), **MEASURING, **(env or {})},
+                env={"PYTHONPATH": str(REPOSITORY), **(env or {})},
             )
 
     @property
