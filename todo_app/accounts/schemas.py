@@ -30,7 +30,8 @@ def password_field(**kwargs: object) -> ma.fields.String:
 
 @functools.cache
 def _time_zones() -> set[str]:
-    return zoneinfo.available_timezones()
+    # PostgreSQL does not know the machine's own zone by this name.
+    return zoneinfo.available_timezones() - {"localtime"}
 
 
 def is_time_zone(name: str) -> None:

@@ -88,7 +88,7 @@ def run(actor: CurrentUser, operations: Sequence[Operation], *, is_atomic: bool)
         for index, operation in enumerate(operations):
             if operation.error is not None:
                 raise BulkFailedError(index, operation.error)
-    _lock(actor, operations)
+    lock(actor, operations)
     done: list[tuple[int, uuid.UUID | None, AppError | None]] = []
     for index, operation in enumerate(operations):
         try:
@@ -127,7 +127,7 @@ def _do(actor: CurrentUser, operation: Operation) -> tuple[int, uuid.UUID | None
     return 200, task_uuid
 
 
-def _lock(actor: CurrentUser, operations: Sequence[Operation]) -> None:
+def lock(actor: CurrentUser, operations: Sequence[Operation]) -> None:
     """Lock all that is named in one order, so that no two requests lock each other out."""
     lists = [operation.values.get("list_uuid") for operation in operations]
     tasks = [operation.task_uuid for operation in operations if operation.task_uuid]

@@ -60,6 +60,9 @@ def found(words: sa.ColumnElement[Any], search: Search) -> sa.ColumnElement[bool
         query = _beginning(word[:-1]) if word.endswith("*") else _phrase(phrase or word)
         alternatives[-1].append(sa.func.tsquery_not(query) if minus else query)
     queries = [_joined(queries, sa.func.tsquery_and) for queries in alternatives if queries]
+    if not queries:
+        # There is nothing but `or`.
+        raise FilterError(search.column, "found no word to search for.")
     return words.bool_op("@@")(_joined(queries, sa.func.tsquery_or))
 
 

@@ -144,7 +144,10 @@ def delete_relation(actor: CurrentUser, task_uuid: uuid.UUID, relation_uuid: uui
         .returning(TaskRelation.task_id, TaskRelation.other_id)
         .execution_options(synchronize_session=False)
     )
-    keys = db.session.execute(gone).one()
+    keys = db.session.execute(gone).one_or_none()
+    if keys is None:
+        # Somebody has taken it away from the other task just now.
+        raise NotFoundError(NO_SUCH_RELATION)
     tell(actor, "relation.deleted", task, {row.kind: (row.task["uuid"], None)})
     _mark(relation_uuid, list(keys), deleted=True)
 

@@ -47,8 +47,14 @@ def _zone(actor: CurrentUser) -> Any:
 def counters(actor: CurrentUser) -> dict[str, int]:
     """What a start page shows: open, overdue, due and done today, and the user's own."""
     today = sa.func.date_trunc("day", _NOW, _zone(actor))
-    tomorrow = today + sa.literal_column("interval '1 day'")
-    in_a_week = today + sa.literal_column("interval '7 days'")
+    # By the user's clock: some days have 23 hours, or 25.
+    zone = _zone(actor)
+    tomorrow, in_a_week = (
+        sa.func.timezone(
+            zone, sa.func.timezone(zone, today) + sa.literal_column(f"interval '{n}d'")
+        )
+        for n in (1, 7)
+    )
     is_mine = sa.exists().where(TaskAssignee.task_id == Task.id, TaskAssignee.user_id == actor.id)
     row = db.session.execute(
         sa.select(

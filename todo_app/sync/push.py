@@ -15,6 +15,7 @@ from todo_app.bulk.service import BulkFailedError, Operation
 from todo_app.database import db
 from todo_app.errors import AppError, InvalidInputError
 from todo_app.lists.service import add_list
+from todo_app.lists.tree import lock_tree
 from todo_app.sections.service import add_section
 from todo_app.tags.service import add_tag
 from todo_app.tenancy import CurrentUser
@@ -60,6 +61,9 @@ def push(actor: CurrentUser, operations: Sequence[Operation], *, is_atomic: bool
     real = {temp: uuid.uuid4() for temp in given}
     todo = [_with_real(operation, real) for operation in operations]
     done: dict[int, Pushed] = {}
+    if any(operation.kind == ADD_LIST for operation in todo):
+        lock_tree()
+    bulk.lock(actor, todo)
     for index, operation in enumerate(todo):
         if operation.kind in GROUNDS:
             done[index] = _make(actor, index, operation, is_atomic=is_atomic)

@@ -33,6 +33,8 @@ def enter(actor: CurrentUser, list_uuid: uuid.UUID) -> Entry:
         FolderError, ListArchivedError: nobody may.
     """
     parameters = {"actor_id": actor.id, "list_uuid": list_uuid}
+    # First, so that the subqueries of the next statement see what whoever held it has written.
+    db.session.execute(_HOLD, parameters)
     row = db.session.execute(_ENTER, parameters).one_or_none()
     if row is None or not row.rank:
         raise InvalidInputError(errors={"json": {"list_uuid": [NO_SUCH_LIST]}})
@@ -72,9 +74,14 @@ _LAST = (
     .correlate(TodoList)
     .scalar_subquery()
 )
+_IS_MEANT = (
+    TodoList.uuid == sa.bindparam("list_uuid", type_=sa.Uuid),
+    TodoList.deleted_at.is_(None),
+)
+_HOLD = sa.select(TodoList.id).where(*_IS_MEANT).with_for_update(key_share=True)
 _ENTER = (
     _taking(1)
-    .where(TodoList.uuid == sa.bindparam("list_uuid", type_=sa.Uuid), TodoList.deleted_at.is_(None))
+    .where(*_IS_MEANT)
     .returning(
         TodoList.id,
         TodoList.last_number,

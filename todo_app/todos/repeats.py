@@ -6,7 +6,7 @@ Whoever makes the next task holds the list alone.
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -111,7 +111,11 @@ def skip_task(actor: CurrentUser, task_uuid: uuid.UUID, versions: Versions) -> T
     task = lock_task(actor, task_uuid, versions, alone=True)
     if task.recurrence is None or task.due_at is None:
         raise NotRecurringError
-    found = _next(task, db.session.scalars(sa.select(sa.func.now())).one())
+    # Never back, where it was put off by hand. A day and a half on from its first moment, a day is
+    # over, whatever the clocks.
+    is_day = task.is_all_day and task.recurs_from != recurrence.FROM_COMPLETION
+    floor = task.due_at + timedelta(hours=36 if is_day else 0)
+    found = _next(task, max(floor, db.session.scalars(sa.select(sa.func.now())).one()))
     if found is None:
         raise SeriesEndedError
     names = ("start_at", "due_at", "recurrence", "status", "completed_at")
@@ -143,16 +147,19 @@ def _next(task: Task, moment: datetime) -> recurrence.Next | None:
 
 def _hand_on(actor: CurrentUser, old: Task, new: Task, shift: Shift) -> None:
     """Give the subtasks of a task to the one that follows it."""
-    for child in lock_rows((Task.parent_id == old.id) & Task.deleted_at.is_(None)):
-        if child.status in OPEN:
-            child.parent_id = new.id
-            _renew(actor, child, shift, {"parent_uuid": (old.uuid, new.uuid)})
-            _reset(actor, child, shift)
-        elif child.status == DONE and child.recurs_at is None:
-            # One of a series of its own has been followed already.
-            dates = {"start_at": shift.of(child.start_at), "due_at": shift.of(child.due_at)}
-            copy = _copy(actor, child, parent_id=new.id, **dates)
-            _hand_on(actor, child, copy, shift)
+    # No recursion: tasks are inside each other to any depth.
+    waiting = [(old, new)]
+    while waiting:
+        old, new = waiting.pop()
+        for child in lock_rows((Task.parent_id == old.id) & Task.deleted_at.is_(None)):
+            if child.status in OPEN:
+                child.parent_id = new.id
+                _renew(actor, child, shift, {"parent_uuid": (old.uuid, new.uuid)})
+                _reset(actor, child, shift)
+            elif child.status == DONE and child.recurs_at is None:
+                # One of a series of its own has been followed already.
+                dates = {"start_at": shift.of(child.start_at), "due_at": shift.of(child.due_at)}
+                waiting.append((child, _copy(actor, child, parent_id=new.id, **dates)))
 
 
 def _reset(actor: CurrentUser, task: Task, shift: Shift) -> None:

@@ -106,8 +106,9 @@ def _agreeing_days(rule: Rule, start: datetime, floor: datetime) -> Iterator[tup
     by_kind: dict[tuple[bool | int, ...], list[tuple[int, int]]] = {}
     step = rule.interval if rule.freq == YEARLY else 1
     # A week that the year begins with may have begun in the year before.
-    passed = max(0, floor.year - start.year - (rule.freq == WEEKLY))
-    for year in range(start.year + passed // step * step, LAST_YEAR + 1, step):
+    passed = max(0, floor.year - start.year) - (rule.freq == WEEKLY)
+    begins = max(date.min.year, start.year + passed // step * step)
+    for year in range(begins, LAST_YEAR + 1, step):
         before = date(year, 1, 1).toordinal() - 1
         kind = (isleap(year - 1), isleap(year), isleap(year + 1), before % 7)
         if kind not in by_kind:

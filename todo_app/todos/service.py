@@ -191,10 +191,15 @@ def _apply(
     fields = changes.pop("fields", {})
     if "status" in changes:
         set_status(task, changes.pop("status"))
-    for name, value in changes.items():
-        if getattr(task, name) != value:
-            setattr(task, name, value)
-    schedule.settle(actor, task, set(changes))
+    # What is sent as it is does not begin a series anew; a rule does.
+    sent = {
+        name
+        for name, value in changes.items()
+        if name == "recurrence" or getattr(task, name) != value
+    }
+    for name in sent:
+        setattr(task, name, changes[name])
+    schedule.settle(actor, task, sent)
     others = _write_others(task, tags, people, fields)
     if others:
         task.updated_at = sa.func.now()

@@ -233,8 +233,9 @@ def names_in(cell: str) -> list[str]:
 def joined(names: Iterable[str]) -> str:
     """The cell from which `names_in` reads these."""
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="").writerow(names)
-    return text.getvalue()
+    # Its own line end, without which it does not quote line breaks.
+    csv.writer(text, lineterminator="\r\n").writerow(names)
+    return text.getvalue().removesuffix("\r\n")
 
 
 def write(columns: Sequence[str], rows: Iterable[Mapping[str, str | None]]) -> bytes:

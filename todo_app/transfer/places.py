@@ -214,7 +214,9 @@ def make_tags(names: dict[str, str]) -> dict[str, tuple[int, uuid.UUID]]:
     if not names:
         return {}
     is_one = sa.any_(array(sorted(names), sa.Text())) == _NAME
-    have = set(db.session.scalars(sa.select(_NAME).where(is_one)))
+    # Held already here, so that none of them is deleted before it is looked up below.
+    there = sa.select(_NAME).where(is_one).order_by(Tag.id)
+    have = set(db.session.scalars(there.with_for_update(key_share=True, read=True)))
     # In one order, so that two who make the same ones do not lock each other out.
     new = [names[key] for key in sorted(names) if key not in have]
     if new:

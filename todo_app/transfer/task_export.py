@@ -16,6 +16,7 @@ from todo_app.database import db
 from todo_app.tenancy import CurrentUser
 from todo_app.todos.access import visible_lists
 from todo_app.todos.models import Section, Tag, Task, TaskAssignee, TaskTag, TodoList
+from todo_app.todos.rrule import parse
 from todo_app.transfer.csv_files import joined
 
 ROWS_AT_ONCE = 500
@@ -110,6 +111,7 @@ def _many(value: Any, *conditions: Any) -> Any:
 
 def _cells(row: Any) -> Row:
     zone = ZoneInfo(row.timezone or "UTC")
+    goes_on = row.completed_at is None and _goes_on(row, zone)
     return {
         "id": str(row.uuid),
         "parent": str(row.parent) if row.parent else None,
@@ -123,13 +125,20 @@ def _cells(row: Any) -> Row:
         "due": _day_or_time(row.due_at, zone, row.is_all_day),
         "timezone": row.timezone,
         # The series of a task that is done goes on with another one.
-        "recurrence": row.recurrence if row.completed_at is None else None,
-        "recurs_from": row.recurs_from if row.completed_at is None else None,
+        "recurrence": row.recurrence if goes_on else None,
+        "recurs_from": row.recurs_from if goes_on else None,
         "estimate_seconds": _text(row.estimate_seconds),
         "completed": _day_or_time(row.completed_at, zone, is_day=False),
         "assignees": joined(row.assignees or ()),
         "tags": joined(row.tags or ()),
     }
+
+
+def _goes_on(row: Any, zone: ZoneInfo) -> bool:
+    """Whether a task keeps its rule: no import takes one that was put off beyond the rule's end."""
+    until = parse(row.recurrence).until if row.recurrence else None
+    due = row.due_at.astimezone(zone).date() if row.is_all_day and row.due_at else row.due_at
+    return until is None or due <= until
 
 
 def _day_or_time(at: datetime | None, zone: ZoneInfo, is_day: bool) -> str | None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.factories import Company
-from tests.todo_app.helpers import inside
+from tests.todo_app.helpers import assert_problem, inside
 from todo_app.accounts.models import User
 from todo_app.database import db
 from todo_app.filters.compiler import compile
@@ -94,3 +94,9 @@ def test_searches(app: Flask, tasks: str, text: str, names: str) -> None:
     with inside(app, tasks):
         assert found(Search(text)) == set(names.split())
         assert found(Not(Search(text))) == set(TEXTS) - set(names.split())
+
+
+@pytest.mark.parametrize("text", ["or", "or OR"])
+def test_a_search_for_nothing_but_or_is_refused(acme: Company, text: str) -> None:
+    answer = acme.get("/tasks/", query_string={"filter": f'search("{text}")'})
+    assert_problem(answer, 422)

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from tests.factories import Company, Person
 from tests.todo_app.helpers import assert_problem, inside
+from todo_app.accounts.schemas import _time_zones
 from todo_app.database import db
+from todo_app.statistics import service
 
 NOTHING = {"p50": None, "p85": None, "p95": None}
 
@@ -186,3 +189,26 @@ def test_others_count_nothing_of_a_private_list(acme: Company, globex: Company, 
 )
 def test_bad_parameters_are_422(acme: Company, path: str, query: dict[str, Any]) -> None:
     assert_problem(acme.get(f"/statistics/{path}", query_string=query), 422)
+
+
+@pytest.mark.parametrize(
+    ("day", "due", "number"),
+    [("2026-10-25", "2026-10-25T22:30:00Z", 1), ("2026-03-29", "2026-03-29T22:00:00Z", 0)],
+)
+def test_a_day_ends_at_midnight_when_the_clocks_change(
+    acme: Company, home: str, monkeypatch: pytest.MonkeyPatch, day: str, due: str, number: int
+) -> None:
+    acme.patch("/users/me", {"timezone": "Europe/Warsaw"})
+    add(acme, home, due_at=due)
+    noon = sa.literal(datetime.fromisoformat(f"{day}T11:00:00Z"), sa.DateTime(timezone=True))
+    monkeypatch.setattr(service, "_NOW", noon)
+    found = acme.get("/tasks/", query_string={"filter": f"due = {day}"}).json["total"]
+    assert (found, get(acme, "counters")["due_today"]) == (number, number)
+
+
+def test_every_time_zone_that_is_taken_is_known_to_the_database(app: Flask, acme: Company) -> None:
+    names = sorted(_time_zones())
+    with inside(app, acme.slug):
+        zones = sa.func.unnest(sa.literal(names, ARRAY(sa.Text))).column_valued("zone")
+        found = sa.select(sa.func.count(sa.func.timezone(zones, sa.func.now())))
+        assert db.session.scalar(found) == len(names)

@@ -583,3 +583,10 @@ def test_a_chain_of_tasks_is_the_series(
         due, rule = found
         chain.append(due)
     assert chain == list(occurrences(Rule(freq, rule.interval, count), at, zone))
+
+
+@pytest.mark.parametrize("start", [date(2027, 1, 8), date(2027, 1, 1)])
+def test_the_week_in_which_a_series_begins_is_whole(start: date) -> None:
+    """Both are Fridays: the first of Monday and Friday in their weeks is over."""
+    rule = parse("FREQ=WEEKLY;BYDAY=MO,FR;BYSETPOS=1")
+    assert next(occurrences(rule, start, UTC_ZONE)) == start + timedelta(days=3)

@@ -12,6 +12,7 @@ from flask import Flask
 from tests.factories import Company
 from tests.todo_app.helpers import assert_problem, at_once, statuses, version
 from tests.todo_app.todos.shapes import add_list, add_task, path_of
+from tests.todo_app.transfer.kit import taken
 
 FAR = "2090-01-02T09:00:00+00:00"
 """A Monday that is not past."""
@@ -344,3 +345,32 @@ def test_an_all_day_series_is_of_days(company: Company, home: str) -> None:
     assert days == ["2090-04-01T11:00:00+00:00", "2090-04-02T12:00:00+00:00"]
     complete(company, task)
     assert open_ones(company, home) == []
+
+
+def test_what_is_sent_unchanged_does_not_begin_a_series_anew(company: Company, home: str) -> None:
+    task = add_task(company, home, due_at=FAR, recurrence="FREQ=WEEKLY", timezone="UTC")
+    put_off = company.patch(path_of(task), {"due_at": "2090-01-04T15:00:00Z"}).json
+    same = {name: put_off[name] for name in ("title", "is_all_day", "timezone")}
+    assert company.patch(path_of(task), same).status_code == 200
+    complete(company, task)
+    [left] = open_ones(company, home)
+    assert left["due_at"] == "2090-01-09T09:00:00+00:00"
+
+
+def test_skipping_never_brings_a_task_forward(company: Company, home: str) -> None:
+    late = add_task(company, home, due_at=FAR, recurrence="FREQ=WEEKLY")
+    company.patch(path_of(late), {"due_at": "2090-01-12T09:00:00Z"})
+    rule = {"recurrence": "FREQ=DAILY;INTERVAL=3", "recurs_from": "completion"}
+    after = add_task(company, home, due_at=FAR, **rule)
+    skipped = [company.post(f"{path_of(task)}/skip").json["due_at"] for task in (late, after)]
+    assert skipped == ["2090-01-16T09:00:00+00:00", "2090-01-05T09:00:00+00:00"]
+
+
+def test_done_tasks_deep_inside_each_other_are_copied(company: Company, home: str) -> None:
+    rows = [["id", "parent", "title", "status", "due", "recurrence"]]
+    rows += [["0", "", "Top", "new", "2090-01-02", "FREQ=DAILY"]]
+    rows += [[str(n), str(n - 1), f"Level {n}", "done", "", ""] for n in range(1, 1200)]
+    taken(company, "tasks", *rows, list_uuid=home)
+    [top] = open_ones(company, home)
+    complete(company, top)
+    assert company.get("/tasks/", query_string={"list_uuid": home}).json["total"] == 2400

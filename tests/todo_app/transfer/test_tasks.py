@@ -323,3 +323,30 @@ def test_a_large_file_takes_few_statements(app: Flask, acme: Company) -> None:
             sa.event.remove(sa.engine.Engine, "before_cursor_execute", count)
         counted.append(len(statements))
     assert counted[1] <= counted[0] + 2
+
+
+def come_back(company: Company) -> int:
+    """How what is exported comes back in."""
+    file = company.get("/tasks/export").data
+    answer = company.call("POST", "/tasks/import", data=file, content_type="text/csv")
+    return int(answer.status_code)
+
+
+def test_what_is_put_off_beyond_its_rule_comes_back_in_without_it(acme: Company) -> None:
+    home = add_list(acme)["uuid"]
+    rule = {"recurrence": "FREQ=DAILY;UNTIL=20900105T000000Z"}
+    task = add_task(acme, home, due_at="2090-01-02T09:00:00Z", **rule)
+    put_off = acme.patch(f"/tasks/{task['uuid']}", {"due_at": "2090-01-08T09:00:00Z"})
+    assert put_off.status_code == 200
+    assert come_back(acme) == 201
+    rules = [one["recurrence"] for one in acme.get("/tasks/").json["items"]]
+    assert sorted(rules, key=bool) == [None, rule["recurrence"]]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb"])
+def test_a_tag_of_two_lines_comes_back_in(acme: Company, name: str) -> None:
+    tag = acme.post("/tags", {"name": name}).json["uuid"]
+    add_task(acme, add_list(acme)["uuid"], tag_uuids=[tag])
+    assert come_back(acme) == 201
+    tags = [[one["uuid"] for one in task["tags"]] for task in acme.get("/tasks/").json["items"]]
+    assert tags == [[tag], [tag]]
