@@ -61,9 +61,12 @@ def push(actor: CurrentUser, operations: Sequence[Operation], *, is_atomic: bool
     real = {temp: uuid.uuid4() for temp in given}
     todo = [_with_real(operation, real) for operation in operations]
     done: dict[int, Pushed] = {}
-    if any(operation.kind == ADD_LIST for operation in todo):
+    grounds = {operation.kind for operation in todo} & set(GROUNDS)
+    # Those lock in the client's order, ahead of `bulk.run`, which has one for all requests.
+    if ADD_LIST in grounds:
         lock_tree()
-    bulk.lock(actor, todo)
+    if grounds:
+        bulk.lock(actor, todo)
     for index, operation in enumerate(todo):
         if operation.kind in GROUNDS:
             done[index] = _make(actor, index, operation, is_atomic=is_atomic)

@@ -29,7 +29,7 @@ def settle(actor: CurrentUser, task: Task, changed: set[str]) -> None:
     Args:
         actor: whose time zone a task gets that needs one and has none.
         task: with its new values.
-        changed: the names of those that were sent.
+        changed: the names of those that are new.
 
     Raises:
         InvalidInputError: the task would start after it is due, or recur without being due.

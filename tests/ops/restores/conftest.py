@@ -28,3 +28,11 @@ def keeper(app: Flask, tmp_path: Path) -> Iterator[Keeper]:
         yield keeper
         # Their storage goes with the test.
         keeper.sql("DELETE FROM public.archives WHERE id > :newest", newest=newest)
+
+
+@pytest.fixture
+def file_storage(app: Flask, keeper: Keeper, tmp_path: Path) -> Iterator[None]:
+    """A storage of files of its own; `keeper` comes first, whose settings these go on top of."""
+    with settings_of(app, attachments_url=(tmp_path / "files").as_uri()) as settings:
+        keeper.settings = settings
+        yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +24,13 @@ from ops.restores.job import Order
 from ops.restores.sweep import sweep
 from ops.runs import job as runs
 from ops.runs.cli import inline_work
-from tests.factories import Caller
+from tests.factories import Caller, Company, Person, sign_in
+from tests.todo_app.files.kit import place
 from todo_app.config import Settings
 from todo_app.database import own_connection, quote_identifier, transaction
 from todo_app.tenancy import operations
+
+LARGE = bytes(range(256)) * 10_000
 
 
 @dataclass
@@ -150,6 +154,16 @@ def enter(cursor: Any, slug: str) -> None:
     cursor.execute(
         "SELECT * FROM public.enter_tenant('slug', %s, NULL, '0001', false, NULL)", (slug,)
     )
+
+
+def remove_all(app: Flask, slug: str) -> None:
+    """Lose all contents of a tenant's files."""
+    shutil.rmtree(place(app, slug))
+
+
+def boss_of(company: Company, slug: str) -> Person:
+    """Sign in as a company's administrator in a copy of it."""
+    return sign_in(company.client, slug, company.email)
 
 
 def add_task(person: Caller, title: str = "Write") -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tarfile
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,28 +13,12 @@ import zstandard
 from flask import Flask
 
 from ops.restores import job
-from tests.factories import Company, Person, sign_in
-from tests.ops.restores.keeping import Keeper, settings_of
+from tests.factories import Company
+from tests.ops.restores.keeping import LARGE, Keeper, boss_of, remove_all, settings_of
 from tests.todo_app.files.kit import add_file, content_of, files_of_task, objects, place
 from tests.todo_app.helpers import assert_problem
 
-LARGE = bytes(range(256)) * 10_000
-
-
-@pytest.fixture(autouse=True)
-def store(app: Flask, keeper: Keeper, tmp_path: Path) -> Iterator[None]:
-    """A storage of files of its own; `keeper` comes first, whose settings these go on top of."""
-    with settings_of(app, attachments_url=(tmp_path / "files").as_uri()) as settings:
-        keeper.settings = settings
-        yield
-
-
-def remove_all(app: Flask, slug: str) -> None:
-    shutil.rmtree(place(app, slug))
-
-
-def boss_of(company: Company, slug: str) -> Person:
-    return sign_in(company.client, slug, company.email)
+pytestmark = pytest.mark.usefixtures("file_storage")
 
 
 def test_an_archive_brings_lost_contents_back(app: Flask, keeper: Keeper, acme: Company) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,18 +13,11 @@ from ops.restores import job, restore
 from ops.runs import job as runs
 from ops.upkeep import files as upkeep
 from tests.factories import Company
-from tests.ops.restores.keeping import Keeper, settings_of
-from tests.ops.restores.test_files import LARGE, boss_of, remove_all
+from tests.ops.restores.keeping import LARGE, Keeper, boss_of, remove_all, settings_of
 from tests.todo_app.files.kit import add_file, content_of, files_of_task, objects, place
 from todo_app.tenancy import operations
 
-
-@pytest.fixture(autouse=True)
-def store(app: Flask, keeper: Keeper, tmp_path: Path) -> Iterator[None]:
-    """A storage of files of its own; `keeper` comes first, whose settings these go on top of."""
-    with settings_of(app, attachments_url=(tmp_path / "files").as_uri()) as settings:
-        keeper.settings = settings
-        yield
+pytestmark = pytest.mark.usefixtures("file_storage")
 
 
 def done(keeper: Keeper, *arguments: str) -> None:
